@@ -1,0 +1,188 @@
+# shellcheck shell=bash
+# Functions shared by all scripts: paths, messages, packages, git, test results.
+# Sourced, never run:  . "$(dirname "$0")/lib.sh"
+
+set -euo pipefail
+export LC_ALL=C.UTF-8 TZ=UTC
+umask 022
+
+# A make that calls us must not pass its own flags on to the kernel's make,
+# nor may the caller's environment choose another architecture.
+unset MAKEFLAGS MFLAGS MAKELEVEL MAKEOVERRIDES MAKEFILES
+unset ARCH CROSS_COMPILE LLVM KBUILD_OUTPUT KCFLAGS KCONFIG_CONFIG CDPATH
+
+TOP=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd -P)
+BUILD=$TOP/build
+KTREE=$BUILD/tree			# kernel git tree: base and series
+PATCHES=$TOP/patches
+COVER=$PATCHES/cover-letter
+CACHE=${XDG_CACHE_HOME:-${HOME:-/root}/.cache}/linux-bpf-multi-link
+JOBS=${JOBS:-$(nproc)}
+ME=$(basename "$0")
+# shellcheck disable=SC2034	# for the scripts
+readonly TOP BUILD KTREE PATCHES COVER CACHE JOBS ME
+
+# The compiler cache is outside the checkout: a new clone builds warm.
+export CCACHE_DIR=${CCACHE_DIR:-$CACHE/ccache}
+export CCACHE_MAXSIZE=${CCACHE_MAXSIZE:-10G}
+export CCACHE_BASEDIR=${CCACHE_BASEDIR:-$BUILD}
+export CCACHE_NOHASHDIR=1
+# Kernel builds put no time, user or host into what they make.
+export KBUILD_BUILD_TIMESTAMP='Thu Jan  1 00:00:00 UTC 2026'
+export KBUILD_BUILD_USER=series KBUILD_BUILD_HOST=localhost
+
+# --- messages ------------------------------------------------------------
+
+say()  { printf '%s\n' "$*"; }
+step() { printf '==> %s\n' "$*" >&2; }
+warn() { printf '%s: notice: %s\n' "$ME" "$*" >&2; }
+
+# die MESSAGE [ADVICE...]: each further argument is a line that says what to do.
+die()
+{
+	printf '%s: error: %s\n' "$ME" "$1" >&2
+	shift
+	if (($#)); then
+		printf '    %s\n' "$@" >&2
+	fi
+	exit 1
+}
+
+# elapsed START: seconds since START (a value of $SECONDS) as 1m05s.
+elapsed()
+{
+	local s=$((SECONDS - $1))
+
+	printf '%dm%02ds' $((s / 60)) $((s % 60))
+}
+
+# lock NAME: one of us at a time; held until the script ends.
+lock()
+{
+	mkdir -p "$BUILD"
+	exec {LOCK_FD}>"$BUILD/.lock-$1"
+	if ! flock -n "$LOCK_FD"; then
+		warn "waiting for another run that uses build/$1"
+		flock "$LOCK_FD"
+	fi
+}
+
+# --- packages ------------------------------------------------------------
+
+# packages GROUP...: the packages of these groups in scripts/packages.
+packages()
+{
+	local group
+
+	for group; do
+		awk -v g="$group" '$1 == g { print $2; n++ } END { exit !n }' \
+			"$TOP/scripts/packages" ||
+			die "scripts/packages has no group '$group'"
+	done
+}
+
+have_package()
+{
+	[[ $(dpkg-query -W -f '${db:Status-Status}' "$1" 2>/dev/null) == installed ]]
+}
+
+# need_packages GROUP...: install what is missing of these groups.
+need_packages()
+{
+	local p all missing=()
+
+	all=$(packages "$@")
+	if ! command -v dpkg-query >/dev/null || ! command -v apt-get >/dev/null; then
+		warn "no apt here, so nothing is installed; needed are:" "${all//$'\n'/ }"
+		return 0
+	fi
+	for p in $all; do
+		have_package "$p" || missing+=("$p")
+	done
+	((${#missing[@]})) || return 0
+	if ((EUID)); then
+		die "packages are missing, and only root can install them: ${missing[*]}" \
+			"as root, run: apt-get install --no-install-recommends ${missing[*]}"
+	fi
+	step "installing ${missing[*]}"
+	apt_update
+	DEBIAN_FRONTEND=noninteractive apt-get install -y -q \
+		--no-install-recommends "${missing[@]}" </dev/null >&2 ||
+		die "apt-get could not install: ${missing[*]}" \
+			"its messages above say why; install them by hand and start again"
+}
+
+# apt_update: refresh the package lists, once in a run of make.
+apt_update()
+{
+	((EUID == 0)) || return 0
+	[[ -z ${APT_UPDATED:-} ]] || return 0
+	apt-get update -q >&2 || warn "apt-get update failed; going on with the lists at hand"
+	export APT_UPDATED=1
+}
+
+# --- base ----------------------------------------------------------------
+
+# base_field package|version|upstream|sha256: what the file "base" says.
+base_field()
+{
+	awk -v k="$1" '$1 == k { print $2; n++ } END { exit n != 1 }' "$TOP/base" ||
+		die "the file 'base' has not one line '$1'"
+}
+
+# --- git -----------------------------------------------------------------
+
+# Nobody's own settings may change what git makes: hooks, signing, line ends,
+# attributes, diff options.
+kgit_env=(
+	-u GIT_DIR -u GIT_WORK_TREE -u GIT_INDEX_FILE -u GIT_OBJECT_DIRECTORY
+	-u GIT_EXTERNAL_DIFF -u GIT_DIFF_OPTS
+	GIT_CONFIG_GLOBAL=/dev/null GIT_CONFIG_NOSYSTEM=1 GIT_ATTR_NOSYSTEM=1
+	GIT_TERMINAL_PROMPT=0 GIT_PAGER=cat GIT_EDITOR=false LC_ALL=C
+)
+kgit_conf=(
+	-c safe.directory='*' -c core.autocrlf=false -c core.safecrlf=false
+	-c core.attributesFile=/dev/null -c core.excludesFile=/dev/null
+	-c core.hooksPath=/dev/null -c core.quotePath=true -c core.fileMode=true
+	-c commit.gpgSign=false -c gc.auto=0 -c advice.detachedHead=false
+	-c diff.suppressBlankEmpty=false -c apply.whitespace=nowarn
+	-c apply.ignoreWhitespace=no -c i18n.commitEncoding=UTF-8
+	-c i18n.logOutputEncoding=UTF-8 -c core.checkStat=default
+)
+
+# git_in DIR ARG...: git in DIR, free of anybody's settings.
+git_in()
+{
+	local dir=$1
+
+	shift
+	env "${kgit_env[@]}" git -C "$dir" "${kgit_conf[@]}" "$@"
+}
+
+kgit() { git_in "$KTREE" "$@"; }
+
+# --- results of tests ----------------------------------------------------
+
+# A test prints one line for each thing it tests; scripts/tests/run and
+# scripts/test count these lines.
+TEST_FAILED=0
+ok()     { printf 'ok %s\n' "$1"; }
+not_ok() { printf 'not ok %s: %s\n' "$1" "$2"; TEST_FAILED=1; }
+skip()   { printf 'skip %s: %s\n' "$1" "$2"; }
+
+# check NAME COMMAND...: ok if COMMAND succeeds; its output is shown if not.
+check()
+{
+	local name=$1 out
+
+	shift
+	if out=$("$@" 2>&1); then
+		ok "$name"
+	else
+		[[ -z $out ]] || printf '#   %s\n' "${out//$'\n'/$'\n'#   }"
+		not_ok "$name" "failed: $*"
+	fi
+}
+
+# test_exit: the exit status that the test's lines ask for.
+test_exit() { exit "$TEST_FAILED"; }
