@@ -3,6 +3,7 @@
 # Sourced, never run:  . "$(dirname "$0")/lib.sh"
 
 set -euo pipefail
+shopt -s inherit_errexit
 export LC_ALL=C.UTF-8 TZ=UTC
 umask 022
 
@@ -150,13 +151,18 @@ kgit_conf=(
 	-c i18n.logOutputEncoding=UTF-8 -c core.checkStat=default
 )
 
-# git_in DIR ARG...: git in DIR, free of anybody's settings.
+# git_in DIR ARG...: git in DIR, free of anybody's settings. KGIT_INDEX=file is
+# another index; KGIT_OBJECTS=dir takes new objects instead of the repository
+# whose objects KGIT_ALTERNATE names.
 git_in()
 {
 	local dir=$1
 
 	shift
-	env "${kgit_env[@]}" git -C "$dir" "${kgit_conf[@]}" "$@"
+	env "${kgit_env[@]}" ${KGIT_INDEX:+GIT_INDEX_FILE="$KGIT_INDEX"} \
+		${KGIT_OBJECTS:+GIT_OBJECT_DIRECTORY="$KGIT_OBJECTS"} \
+		${KGIT_OBJECTS:+GIT_ALTERNATE_OBJECT_DIRECTORIES="$KGIT_ALTERNATE"} \
+		git -C "$dir" "${kgit_conf[@]}" "$@"
 }
 
 kgit() { git_in "$KTREE" "$@"; }
