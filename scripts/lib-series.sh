@@ -342,7 +342,7 @@ add_new_file()
 	[[ $is == "$mode" ]] ||
 		die "$name adds $path with mode $mode, but the file has mode $is" \
 			"chmod the file, or correct its line in the patch"
-	if [[ -n $("${git[@]}" ls-files -- "$path") ]]; then
+	if [[ -n $("${git[@]}" --literal-pathspecs ls-files -- "$path") ]]; then
 		die "$name adds $path, which the base or an earlier patch already has" \
 			"is this series already applied to the base? A new file is added by exactly one patch"
 	fi
