@@ -105,7 +105,7 @@ base_tarball()
 		step "fetching $PKG $version"
 		rm -rf "$dir/fetch"
 		mkdir -p "$dir/fetch"
-		(cd "$dir/fetch" && apt-get download -q "$PKG=$version" >&2) ||
+		(cd "$dir/fetch" && apt-get -q -o APT::Sandbox::User=root download "$PKG=$version" >&2) ||
 			die "apt-get could not download $PKG $version" \
 				"its messages above say why; or say BASE=/path/to/a/source/tree"
 		dpkg-deb --fsys-tarfile "$dir"/fetch/*.deb |
