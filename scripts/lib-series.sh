@@ -125,8 +125,7 @@ base_tarball()
 # --- the base as a commit ----------------------------------------------------
 
 # import_dir GITDIR DIR MESSAGE [LIST]: print the commit of DIR's files: all of
-# them, or those whose names LIST holds, each ended by a NUL. Leaves the index
-# in $SCRATCH/import.
+# them, or those whose names LIST holds, each ended by a NUL.
 import_dir()
 {
 	local gitdir=$1 dir=$2 message=$3 list=${4:-} tree
@@ -161,35 +160,36 @@ base_check()
 	fi
 }
 
+# init_tree: create build/tree, empty, if it is not there.
+init_tree()
+{
+	[[ ! -e $KTREE/.git ]] || return 0
+	if [[ -e $KTREE ]]; then
+		die "build/tree exists, but is not a git tree" "remove it and start again"
+	fi
+	mkdir -p "$BUILD"
+	git_in "$BUILD" init -q -b series "$KTREE"
+}
+
 # base_import VERSION: have build/tree know this version of the package.
 base_import()
 {
-	local version=$1 ref tar dir commit
+	local version=$1 ref tar tree
+	local import=refs/series/import
 
 	ref=$(base_ref "$version")
 	! has_rev "$ref" || return 0
 	tar=$(base_tarball "$version")
-	dir=$BUILD/unpack
-	rm -rf "$dir"
-	mkdir -p "$dir"
-	step "unpacking $PKG $version"
-	tar -xJf "$tar" -C "$dir" --strip-components=1 --no-same-owner
-	step "making it a commit"
-	[[ -e $KTREE/.git ]] || git_in "$dir" init -q -b series .
-	if [[ -e $dir/.git ]]; then
-		# The first base's directory becomes the kernel tree itself.
-		commit=$(import_dir "$dir/.git" "$dir" "base: $PKG $version")
-		git_in "$dir" update-ref refs/heads/series "$commit"
-		git_in "$dir" update-ref refs/series/built "$commit"
-		git_in "$dir" update-ref "$ref" "$commit"
-		mv "$SCRATCH/import" "$dir/.git/index"
-		[[ ! -e $KTREE ]] || mv "$KTREE" "$SCRATCH/not-a-tree"
-		mv "$dir" "$KTREE"
-	else
-		commit=$(import_dir "$KTREE/.git" "$dir" "base: $PKG $version")
-		kgit update-ref "$ref" "$commit"
-		rm -rf "$dir"
-	fi
+	init_tree
+	step "making $PKG $version a commit"
+	xz -dc "$tar" | "$TOP/scripts/tar-to-fast-import" "$import" |
+		kgit -c core.compression=1 -c fastimport.unpackLimit=0 \
+			fast-import --quiet --done --force --depth=0 ||
+		die "$tar could not be read" "remove it and start again"
+	tree=$(kgit rev-parse "$import^{tree}")
+	kgit update-ref -d "$import"
+	printf 'base: %s\n' "$PKG $version" >"$SCRATCH/message"
+	kgit update-ref "$ref" "$(commit_tree "$KTREE/.git" "$tree" 0 "$SCRATCH/message")"
 }
 
 # base_import_dir DIR: have build/tree know the source tree DIR, print its commit.
@@ -218,10 +218,7 @@ base_import_dir()
 		/^(VERSION|PATCHLEVEL|SUBLEVEL)[ =]/ { v = v "." $2 }
 		END { print substr(v, 2) }' "$dir/Makefile")
 	step "making BASE=$1 (Linux $version) a commit"
-	if [[ ! -e $KTREE/.git ]]; then
-		[[ ! -e $KTREE ]] || mv "$KTREE" "$SCRATCH/not-a-tree"
-		git_in "$BUILD" init -q -b series "$KTREE"
-	fi
+	init_tree
 	commit=$(import_dir "$KTREE/.git" "$dir" "base: Linux $version" "$list")
 	base_check "$KTREE/.git" "$commit" "BASE=$1"
 	say "$commit"
