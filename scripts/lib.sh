@@ -167,6 +167,37 @@ git_in()
 
 kgit() { git_in "$KTREE" "$@"; }
 
+# --- kernel configuration ------------------------------------------------
+
+# kernel_config DIR FRAGMENT... -- MAKE...: give the output directory DIR the .config
+# that allnoconfig and the fragments make, a later one overriding an earlier
+# one, and see that each symbol came out as asked for. MAKE... is the make
+# command. A .config that comes out the same keeps its time stamp, so that
+# nothing is built again.
+kernel_config()
+{
+	local dir=$1 fragments=()
+
+	shift
+	while [[ $1 != -- ]]; do
+		fragments+=("$1")
+		shift
+	done
+	shift
+	mkdir -p "$dir"
+	sed -nE 's/^# (CONFIG_\w+) is not set$/\1=n/; /^CONFIG_/p' "${fragments[@]}" |
+		awk -F = '{ line[$1] = $0 } END { for (s in line) print line[s] }' |
+		sort >"$dir/.fragments"
+	rm -f "$dir/.config.before"
+	[[ ! -f $dir/.config ]] || mv "$dir/.config" "$dir/.config.before"
+	KCONFIG_ALLCONFIG=$dir/.fragments "$@" -s allnoconfig
+	if cmp -s "$dir/.config" "$dir/.config.before"; then
+		mv "$dir/.config.before" "$dir/.config"
+	fi
+	rm -f "$dir/.config.before"
+	"$TOP/scripts/check-config" "${fragments[@]}" "$dir/.config"
+}
+
 # --- results of tests ----------------------------------------------------
 
 # A test prints one line for each thing it tests; scripts/tests/run and
