@@ -1,0 +1,695 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * The tracing multi-link: one fentry, fexit or fmod_ret program attached to
+ * many functions (of vmlinux, of modules, of BPF programs, in any mixture) by
+ * one bpf_link.
+ *
+ * Creation goes through these steps, each for all targets in the caller's
+ * order before the next one starts:
+ *
+ *	copy	 the arrays of ids, cookies and fds from the caller
+ *	resolve	 each fd to a BTF object or program, and hold it
+ *	check	 whether the program may run on the target
+ *		 (bpf_check_attach_target_multi()), and get its trampoline
+ *	attach	 (bpf_trampoline_multi_link_prog())
+ *
+ * The first target that is refused in a step makes creation fail, and its
+ * index is given to the caller as bad_idx; or it is left out, if the caller
+ * wants that.
+ */
+#include <linux/bpf.h>
+#include <linux/bpf_ptr_array.h>
+#include <linux/bpf_tramp_multi.h>
+#include <linux/bpf_verifier.h>
+#include <linux/bpfptr.h>
+#include <linux/btf.h>
+#include <linux/ftrace.h>
+#include <linux/kallsyms.h>
+#include <linux/module.h>
+#include <linux/sched.h>
+#include <linux/sched/signal.h>
+#include <linux/seq_file.h>
+#include <linux/sort.h>
+
+#define TRACING_MULTI_MAX_CNT	(1024 * 1024)
+#define TRACING_MULTI_FLAGS	(BPF_F_TRACING_MULTI_TGT_FDS | BPF_F_TRACING_MULTI_SKIP_INVALID)
+
+/**
+ * struct bpf_tracing_multi_link - what BPF_LINK_TYPE_TRACING_MULTI is
+ * @link: the targets and their trampolines
+ * @attach_type: attach type the link was created with
+ * @btfs: the BTF objects that targets are in, one reference each
+ * @progs: the BPF programs that targets are in, one reference each
+ * @mods: the modules that targets are in, one reference each
+ *
+ * The references keep the object ids in the trampolines' keys valid, the code
+ * of the targets in place, and are dropped after the last trampoline update.
+ */
+struct bpf_tracing_multi_link {
+	struct bpf_tramp_multi_link link;
+	enum bpf_attach_type attach_type;
+	struct ptr_array btfs;
+	struct ptr_array progs;
+	struct ptr_array mods;
+};
+
+/* One target, as the caller named it. Lives while the link is created. */
+struct tracing_multi_target {
+	struct btf *btf;
+	struct bpf_prog *prog;	/* NULL for a kernel function */
+	u32 btf_id;
+	u32 idx;		/* in the caller's arrays */
+	bool duplicate;		/* of one with a lower index */
+};
+
+/* What BPF_LINK_CREATE asks for. Lives while the link is created. */
+struct tracing_multi_req {
+	const struct bpf_prog *prog;
+	u32 *ids;
+	u64 *cookies;		/* NULL: all zero */
+	s32 *tgt_fds;		/* NULL: all targets in what prog was loaded for */
+	struct tracing_multi_target *targets;
+	u32 cnt;
+	bool skip_refused;
+	int refused;		/* error of the first refused target */
+	u32 bad_idx;		/* its index, valid if @refused is set */
+};
+
+static void put_btf(void *btf)
+{
+	btf_put(btf);
+}
+
+static void put_prog(void *prog)
+{
+	bpf_prog_put(prog);
+}
+
+static void put_module(void *mod)
+{
+	module_put(mod);
+}
+
+/* Move the caller's reference to @obj into @arr, which keeps one of each. */
+static int keep_ref(struct ptr_array *arr, void *obj, void (*put)(void *obj))
+{
+	int err = 0;
+
+	if (!ptr_array_has(arr, obj)) {
+		err = ptr_array_add(arr, obj);
+		if (!err)
+			return 0;
+	}
+	put(obj);
+	return err;
+}
+
+static void put_refs(struct ptr_array *arr, void (*put)(void *obj))
+{
+	u32 i;
+
+	for (i = 0; i < arr->cnt; i++)
+		put(arr->ptrs[i]);
+	ptr_array_free(arr);
+}
+
+static struct bpf_tracing_multi_link *to_tracing_multi(const struct bpf_link *link)
+{
+	return container_of(link, struct bpf_tracing_multi_link, link.link);
+}
+
+static void tracing_multi_link_release(struct bpf_link *link)
+{
+	bpf_trampoline_multi_unlink_prog(&to_tracing_multi(link)->link);
+}
+
+/* Called with nothing attached: after release(), or when creation failed.
+ * Trampolines go first, the addresses in them are in the modules and programs.
+ */
+static void tracing_multi_link_dealloc(struct bpf_link *link)
+{
+	struct bpf_tracing_multi_link *tm = to_tracing_multi(link);
+	u32 i;
+
+	for (i = 0; i < tm->link.cnt; i++) {
+		bpf_trampoline_put(tm->link.entries[i].trampoline);
+		cond_resched();
+	}
+	kvfree(tm->link.entries);
+	put_refs(&tm->mods, put_module);
+	put_refs(&tm->progs, put_prog);
+	put_refs(&tm->btfs, put_btf);
+	kfree(tm);
+}
+
+/* The kind of object that a target of trampoline key @key is in, as
+ * bpf_trampoline_compute_key() made it.
+ */
+static u32 key_obj_kind(u64 key)
+{
+	return key & 0x80000000 ? BPF_TRACING_MULTI_OBJ_BTF : BPF_TRACING_MULTI_OBJ_PROG;
+}
+
+/* By kind of object, id of the object, BTF id in the object. */
+static int key_cmp(u64 a, u64 b)
+{
+	u32 kind_a = key_obj_kind(a), kind_b = key_obj_kind(b);
+
+	if (kind_a != kind_b)
+		return kind_a < kind_b ? -1 : 1;
+	if (a != b)
+		return a < b ? -1 : 1;
+	return 0;
+}
+
+static int entry_order_cmp(const void *a, const void *b, const void *priv)
+{
+	const struct bpf_tramp_multi_link_entry *entries = priv;
+
+	return key_cmp(entries[*(u32 *)a].trampoline->key, entries[*(u32 *)b].trampoline->key);
+}
+
+/* Indices of the entries in the order in which they are shown. The entries
+ * themselves can't be sorted, lists have their conns.
+ */
+static u32 *tracing_multi_order(const struct bpf_tramp_multi_link *mlink)
+{
+	u32 *order, i;
+
+	order = kvmalloc_array(mlink->cnt, sizeof(*order), GFP_KERNEL);
+	if (!order)
+		return NULL;
+	for (i = 0; i < mlink->cnt; i++)
+		order[i] = i;
+	sort_r(order, mlink->cnt, sizeof(*order), entry_order_cmp, NULL, mlink->entries);
+	return order;
+}
+
+/* Id of the BTF object that all targets are in, 0 if there is no such. */
+static u32 tracing_multi_btf_obj_id(const struct bpf_tracing_multi_link *tm)
+{
+	if (tm->progs.cnt || tm->btfs.cnt != 1)
+		return 0;
+	return btf_obj_id(tm->btfs.ptrs[0]);
+}
+
+static void tracing_multi_link_show_fdinfo(const struct bpf_link *link, struct seq_file *seq)
+{
+	struct bpf_tracing_multi_link *tm = to_tracing_multi(link);
+	bool show_addr = kallsyms_show_value(current_cred());
+	u32 *order, i, obj_id, btf_id;
+
+	seq_printf(seq,
+		   "attach_type:\t%d\n"
+		   "target_cnt:\t%u\n",
+		   tm->attach_type, tm->link.cnt);
+
+	order = tracing_multi_order(&tm->link);
+	if (!order)
+		return;
+
+	seq_puts(seq, "obj_kind\t obj_id\t btf_id\t cookie\t func\n");
+	for (i = 0; i < tm->link.cnt; i++) {
+		const struct bpf_tramp_multi_link_entry *entry = &tm->link.entries[order[i]];
+
+		bpf_trampoline_unpack_key(entry->trampoline->key, &obj_id, &btf_id);
+		seq_printf(seq, "%s\t %u\t %u\t %llu\t %pS\n",
+			   key_obj_kind(entry->trampoline->key) == BPF_TRACING_MULTI_OBJ_PROG ?
+			   "prog" : "btf", obj_id, btf_id, entry->conn.cookie,
+			   show_addr ? entry->trampoline->func.addr : NULL);
+		cond_resched();
+	}
+	kvfree(order);
+}
+
+struct tracing_multi_ubufs {
+	u32 __user *ids;
+	u64 __user *addrs;
+	u64 __user *cookies;
+	u32 __user *obj_ids;
+	u32 __user *obj_kinds;
+	bool show_addr;
+};
+
+static int tracing_multi_put_entry(const struct tracing_multi_ubufs *to, u32 i,
+				   const struct bpf_tramp_multi_link_entry *entry)
+{
+	u64 addr = to->show_addr ? (unsigned long)entry->trampoline->func.addr : 0;
+	u64 key = entry->trampoline->key;
+	u32 obj_id, btf_id;
+
+	bpf_trampoline_unpack_key(key, &obj_id, &btf_id);
+	if ((to->ids && put_user(btf_id, to->ids + i)) ||
+	    (to->addrs && put_user(addr, to->addrs + i)) ||
+	    (to->cookies && put_user(entry->conn.cookie, to->cookies + i)) ||
+	    (to->obj_ids && put_user(obj_id, to->obj_ids + i)) ||
+	    (to->obj_kinds && put_user(key_obj_kind(key), to->obj_kinds + i)))
+		return -EFAULT;
+	return 0;
+}
+
+static int tracing_multi_put_entries(const struct bpf_tramp_multi_link *mlink,
+				     const struct tracing_multi_ubufs *to, u32 cnt)
+{
+	u32 *order, i;
+	int err = 0;
+
+	order = tracing_multi_order(mlink);
+	if (!order)
+		return -ENOMEM;
+	for (i = 0; i < cnt && !err; i++) {
+		err = tracing_multi_put_entry(to, i, &mlink->entries[order[i]]);
+		cond_resched();
+	}
+	kvfree(order);
+	return err;
+}
+
+static int tracing_multi_link_fill_link_info(const struct bpf_link *link,
+					     struct bpf_link_info *info)
+{
+	struct bpf_tracing_multi_link *tm = to_tracing_multi(link);
+	struct tracing_multi_ubufs to = {
+		.ids = u64_to_user_ptr(info->tracing_multi.ids),
+		.addrs = u64_to_user_ptr(info->tracing_multi.addrs),
+		.cookies = u64_to_user_ptr(info->tracing_multi.cookies),
+		.obj_ids = u64_to_user_ptr(info->tracing_multi.obj_ids),
+		.obj_kinds = u64_to_user_ptr(info->tracing_multi.obj_kinds),
+		.show_addr = kallsyms_show_value(current_cred()),
+	};
+	bool has_buf = to.ids || to.addrs || to.cookies || to.obj_ids || to.obj_kinds;
+	u32 ucnt = info->tracing_multi.count, cnt = tm->link.cnt;
+	int err;
+
+	if (has_buf != !!ucnt)
+		return -EINVAL;
+
+	info->tracing_multi.attach_type = tm->attach_type;
+	info->tracing_multi.count = cnt;
+	info->tracing_multi.btf_obj_id = tracing_multi_btf_obj_id(tm);
+	if (!has_buf)
+		return 0;
+
+	err = tracing_multi_put_entries(&tm->link, &to, min(ucnt, cnt));
+	if (err)
+		return err;
+	return ucnt < cnt ? -ENOSPC : 0;
+}
+
+static const struct bpf_link_ops tracing_multi_link_lops = {
+	.release = tracing_multi_link_release,
+	.dealloc = tracing_multi_link_dealloc,
+	.show_fdinfo = tracing_multi_link_show_fdinfo,
+	.fill_link_info = tracing_multi_link_fill_link_info,
+};
+
+/* Note that a target is refused.
+ *
+ * Return: 0 if it is to be left out, @err if that makes link creation fail.
+ */
+static int refuse_target(struct tracing_multi_req *req, u32 idx, int err)
+{
+	if (!bpf_tramp_target_refused(err))
+		return err;
+	if (!req->refused || idx < req->bad_idx) {
+		req->refused = err;
+		req->bad_idx = idx;
+	}
+	return req->skip_refused ? 0 : err;
+}
+
+static int resolve_btf_fd(struct bpf_tracing_multi_link *tm, s32 fd, struct btf **btf)
+{
+	*btf = btf_get_by_fd(fd);
+	if (IS_ERR(*btf))
+		return PTR_ERR(*btf);
+	if (!btf_is_kernel(*btf)) {
+		/* BTF of a program does not tell which program is meant */
+		btf_put(*btf);
+		return -EINVAL;
+	}
+	return keep_ref(&tm->btfs, *btf, put_btf);
+}
+
+static int resolve_vmlinux(struct bpf_tracing_multi_link *tm, struct btf **btf)
+{
+	*btf = bpf_get_btf_vmlinux();
+	if (IS_ERR(*btf))
+		return PTR_ERR(*btf);
+	if (!*btf)
+		return -EINVAL;
+	btf_get(*btf);
+	return keep_ref(&tm->btfs, *btf, put_btf);
+}
+
+/* fd: 0 for vmlinux, or of a BPF program, or of a module's BTF */
+static int resolve_fd(struct bpf_tracing_multi_link *tm, struct tracing_multi_target *tgt, s32 fd)
+{
+	if (!fd)
+		return resolve_vmlinux(tm, &tgt->btf);
+
+	tgt->prog = bpf_prog_get(fd);
+	if (IS_ERR(tgt->prog)) {
+		tgt->prog = NULL;
+		return resolve_btf_fd(tm, fd, &tgt->btf);
+	}
+	tgt->btf = tgt->prog->aux->btf;
+	return keep_ref(&tm->progs, tgt->prog, put_prog);
+}
+
+/* What the program was loaded for: bpf_prog_load() took the references. */
+static int resolve_own(struct bpf_tracing_multi_link *tm, struct tracing_multi_target *tgt,
+		       const struct bpf_prog *prog)
+{
+	struct bpf_prog_aux *aux = prog->aux;
+
+	if (aux->dst_prog) {
+		tgt->prog = aux->dst_prog;
+		tgt->btf = aux->dst_prog->aux->btf;
+		bpf_prog_inc(tgt->prog);
+		return keep_ref(&tm->progs, tgt->prog, put_prog);
+	}
+	tgt->btf = aux->attach_btf;
+	btf_get(tgt->btf);
+	return keep_ref(&tm->btfs, tgt->btf, put_btf);
+}
+
+/* A bad fd is a mistake in the call, not a target that can't be attached: it
+ * is refused even if refused targets are to be left out.
+ */
+static int resolve_targets(struct bpf_tracing_multi_link *tm, struct tracing_multi_req *req)
+{
+	int err;
+	u32 i;
+
+	for (i = 0; i < req->cnt; i++) {
+		struct tracing_multi_target *tgt = &req->targets[i];
+
+		tgt->idx = i;
+		tgt->btf_id = req->ids[i];
+		if (req->tgt_fds)
+			err = resolve_fd(tm, tgt, req->tgt_fds[i]);
+		else
+			err = resolve_own(tm, tgt, req->prog);
+		if (err) {
+			req->refused = err;
+			req->bad_idx = i;
+			return err;
+		}
+		cond_resched();
+	}
+	return 0;
+}
+
+static int target_cmp(const void *a, const void *b)
+{
+	const struct tracing_multi_target *ta = *(struct tracing_multi_target **)a;
+	const struct tracing_multi_target *tb = *(struct tracing_multi_target **)b;
+
+	if (ta->prog != tb->prog)
+		return ta->prog < tb->prog ? -1 : 1;
+	if (ta->btf != tb->btf)
+		return ta->btf < tb->btf ? -1 : 1;
+	if (ta->btf_id != tb->btf_id)
+		return ta->btf_id < tb->btf_id ? -1 : 1;
+	return ta->idx < tb->idx ? -1 : 1;
+}
+
+static bool same_target(const struct tracing_multi_target *a, const struct tracing_multi_target *b)
+{
+	return a->prog == b->prog && a->btf == b->btf && a->btf_id == b->btf_id;
+}
+
+static int mark_duplicates(struct tracing_multi_req *req)
+{
+	struct tracing_multi_target **sorted;
+	u32 i;
+
+	sorted = kvmalloc_array(req->cnt, sizeof(*sorted), GFP_KERNEL);
+	if (!sorted)
+		return -ENOMEM;
+	for (i = 0; i < req->cnt; i++)
+		sorted[i] = &req->targets[i];
+	sort(sorted, req->cnt, sizeof(*sorted), target_cmp, NULL);
+	for (i = 1; i < req->cnt; i++)
+		sorted[i]->duplicate = same_target(sorted[i], sorted[i - 1]);
+	kvfree(sorted);
+	return 0;
+}
+
+static int check_target(const struct tracing_multi_req *req,
+			const struct tracing_multi_target *tgt,
+			struct bpf_attach_target_info *info)
+{
+	int err;
+
+	if (tgt->duplicate)
+		return -EINVAL;
+	err = bpf_check_attach_target_multi(req->prog, tgt->prog, tgt->btf, tgt->btf_id, info);
+	if (err)
+		return err;
+	/* Unlike a single link, which finds out when it patches the function. */
+	if (!tgt->prog && !ftrace_location(info->tgt_addr)) {
+		module_put(info->tgt_mod);
+		return -ENOENT;
+	}
+	return 0;
+}
+
+static int add_entry(struct bpf_tracing_multi_link *tm, const struct tracing_multi_req *req,
+		     const struct tracing_multi_target *tgt,
+		     struct bpf_attach_target_info *info)
+{
+	struct bpf_tramp_multi_link_entry *entry = &tm->link.entries[tm->link.cnt];
+	struct bpf_trampoline *tr;
+	int err;
+
+	if (info->tgt_mod) {
+		err = keep_ref(&tm->mods, info->tgt_mod, put_module);
+		if (err)
+			return err;
+	}
+
+	tr = bpf_trampoline_get(bpf_trampoline_compute_key(tgt->prog, tgt->btf, tgt->btf_id), info);
+	if (!tr)
+		return -ENOMEM;
+	if (tgt->prog && tgt->prog->aux->tail_call_reachable)
+		bpf_trampoline_set_flags(tr, BPF_TRAMP_F_TAIL_CALL_CTX);
+
+	entry->conn.link = &tm->link.link;
+	entry->conn.cookie = req->cookies ? req->cookies[tgt->idx] : 0;
+	entry->trampoline = tr;
+	tm->link.cnt++;
+	return 0;
+}
+
+/* Check the targets, and make an entry of each that passes. What is left of
+ * req->targets goes with the entries, index by index.
+ */
+static int add_entries(struct bpf_tracing_multi_link *tm, struct tracing_multi_req *req)
+{
+	int err;
+	u32 i;
+
+	for (i = 0; i < req->cnt; i++) {
+		struct bpf_attach_target_info info = {};
+		struct tracing_multi_target *tgt = &req->targets[i];
+
+		if (fatal_signal_pending(current))
+			return -EINTR;
+		cond_resched();
+
+		err = check_target(req, tgt, &info);
+		if (err) {
+			err = refuse_target(req, i, err);
+			if (err)
+				return err;
+			continue;
+		}
+		req->targets[tm->link.cnt] = *tgt;
+		err = add_entry(tm, req, tgt, &info);
+		if (err)
+			return err;
+	}
+	return tm->link.cnt ? 0 : req->refused;
+}
+
+static int attach_entries(struct bpf_tracing_multi_link *tm, struct tracing_multi_req *req)
+{
+	u32 bad_entry = U32_MAX;
+	int err;
+
+	err = bpf_trampoline_multi_link_prog(&tm->link, req->skip_refused, &bad_entry);
+	if (err && bad_entry != U32_MAX)
+		refuse_target(req, req->targets[bad_entry].idx, err);
+	return err;
+}
+
+static struct bpf_tracing_multi_link *tracing_multi_link_alloc(struct bpf_prog *prog, u32 cnt,
+							       enum bpf_attach_type attach_type)
+{
+	struct bpf_tracing_multi_link *tm;
+
+	tm = kzalloc(sizeof(*tm), GFP_KERNEL);
+	if (!tm)
+		return NULL;
+	tm->link.entries = kvcalloc(cnt, sizeof(*tm->link.entries), GFP_KERNEL);
+	if (!tm->link.entries) {
+		kfree(tm);
+		return NULL;
+	}
+	tm->attach_type = attach_type;
+	bpf_link_init(&tm->link.link, BPF_LINK_TYPE_TRACING_MULTI, &tracing_multi_link_lops, prog);
+	return tm;
+}
+
+static int tracing_multi_link_create(struct bpf_prog *prog, enum bpf_attach_type attach_type,
+				     struct tracing_multi_req *req)
+{
+	struct bpf_link_primer primer;
+	struct bpf_tracing_multi_link *tm;
+	int err;
+
+	tm = tracing_multi_link_alloc(prog, req->cnt, attach_type);
+	if (!tm)
+		return -ENOMEM;
+
+	err = resolve_targets(tm, req);
+	if (err)
+		goto err_dealloc;
+	err = mark_duplicates(req);
+	if (err)
+		goto err_dealloc;
+	err = add_entries(tm, req);
+	if (err)
+		goto err_dealloc;
+
+	err = bpf_link_prime(&tm->link.link, &primer);
+	if (err)
+		goto err_dealloc;
+	err = attach_entries(tm, req);
+	if (err) {
+		bpf_link_cleanup(&primer);
+		return err;
+	}
+	return bpf_link_settle(&primer);
+
+err_dealloc:
+	tracing_multi_link_dealloc(&tm->link.link);
+	return err;
+}
+
+static int tracing_multi_check_attr(const union bpf_attr *attr)
+{
+	const u32 end = offsetofend(union bpf_attr, link_create.tracing_multi);
+
+	if (attr->link_create.target_fd ||
+	    (attr->link_create.flags & ~TRACING_MULTI_FLAGS))
+		return -EINVAL;
+	/* CHECK_ATTR() knows only the last field of the largest member */
+	if (memchr_inv((const void *)attr + end, 0,
+		       offsetofend(union bpf_attr, link_create) - end))
+		return -EINVAL;
+	if (!attr->link_create.tracing_multi.ids || !attr->link_create.tracing_multi.cnt)
+		return -EINVAL;
+	if (!!(attr->link_create.flags & BPF_F_TRACING_MULTI_TGT_FDS) !=
+	    !!attr->link_create.tracing_multi.tgt_fds)
+		return -EINVAL;
+	if (attr->link_create.tracing_multi.cnt > TRACING_MULTI_MAX_CNT)
+		return -E2BIG;
+	return 0;
+}
+
+static void tracing_multi_req_free(struct tracing_multi_req *req)
+{
+	kvfree(req->ids);
+	kvfree(req->cookies);
+	kvfree(req->tgt_fds);
+	kvfree(req->targets);
+}
+
+/* Copy an array of the caller's to *@to, or leave *@to NULL if it has none. */
+static int copy_array(void *to, u64 from, bool is_kernel, u32 cnt, size_t size)
+{
+	void *copy;
+
+	if (!from)
+		return 0;
+	copy = kvmemdup_bpfptr(make_bpfptr(from, is_kernel), cnt * size);
+	if (IS_ERR(copy))
+		return PTR_ERR(copy);
+	*(void **)to = copy;
+	return 0;
+}
+
+static int tracing_multi_req_init(struct tracing_multi_req *req, const union bpf_attr *attr,
+				  bool is_kernel)
+{
+	u32 cnt = attr->link_create.tracing_multi.cnt;
+	int err;
+
+	req->cnt = cnt;
+	req->skip_refused = attr->link_create.flags & BPF_F_TRACING_MULTI_SKIP_INVALID;
+	err = copy_array(&req->ids, attr->link_create.tracing_multi.ids, is_kernel,
+			 cnt, sizeof(*req->ids));
+	if (!err)
+		err = copy_array(&req->cookies, attr->link_create.tracing_multi.cookies, is_kernel,
+				 cnt, sizeof(*req->cookies));
+	if (!err)
+		err = copy_array(&req->tgt_fds, attr->link_create.tracing_multi.tgt_fds, is_kernel,
+				 cnt, sizeof(*req->tgt_fds));
+	if (err)
+		return err;
+
+	req->targets = kvcalloc(cnt, sizeof(*req->targets), GFP_KERNEL);
+	return req->targets ? 0 : -ENOMEM;
+}
+
+/* Only a caller whose attr has the field may be written to. There is nothing
+ * to gain from the result of put_user(): the call has failed already.
+ */
+static void tracing_multi_put_bad_idx(const struct tracing_multi_req *req, bpfptr_t uattr,
+				      u32 uattr_size)
+{
+	union bpf_attr __user *uaddr = uattr.user;
+
+	if (bpfptr_is_kernel(uattr) ||
+	    uattr_size < offsetofend(union bpf_attr, link_create.tracing_multi.bad_idx))
+		return;
+	(void)put_user(req->bad_idx, &uaddr->link_create.tracing_multi.bad_idx);
+}
+
+/**
+ * bpf_tracing_multi_attach - BPF_LINK_CREATE for the tracing multi-link
+ * @prog: program of one of the multi attach types; the reference to it passes
+ *	to the link on success
+ * @attr: arguments of the call, see link_create.tracing_multi
+ * @uattr: where @attr was copied from, bad_idx is written there on failure
+ * @uattr_size: number of bytes the caller has at @uattr
+ *
+ * Context: process context, may sleep.
+ *
+ * Return: fd of the new link, or a negative error: -EINVAL, -E2BIG, -EFAULT,
+ * -EBADF, -ENOMEM for the call as a whole; -EINVAL, -ENOENT, -EOPNOTSUPP,
+ * -ENOTSUPP, -EBUSY, -E2BIG for a refused target, whose index then is in
+ * bad_idx; -EINTR if the task was killed. On failure nothing is attached.
+ */
+int bpf_tracing_multi_attach(struct bpf_prog *prog, const union bpf_attr *attr, bpfptr_t uattr,
+			     u32 uattr_size)
+{
+	struct tracing_multi_req req = { .prog = prog };
+	int err;
+
+	err = tracing_multi_check_attr(attr);
+	if (err)
+		return err;
+
+	err = tracing_multi_req_init(&req, attr, bpfptr_is_kernel(uattr));
+	if (!err)
+		err = tracing_multi_link_create(prog, attr->link_create.attach_type, &req);
+	/* not if something else failed after some targets were left out */
+	if (err < 0 && err == req.refused)
+		tracing_multi_put_bad_idx(&req, uattr, uattr_size);
+	tracing_multi_req_free(&req);
+	return err;
+}

@@ -1,0 +1,107 @@
+// SPDX-License-Identifier: GPL-2.0
+#include <linux/bpf.h>
+#include <bpf/bpf_helpers.h>
+#include "functop.h"
+
+struct start {
+	__u64 ts;
+	__u64 index;
+};
+
+/*
+ * Start times of the calls in progress. The key is the address of the context:
+ * both programs find the same one, as it's in the stack frame of the trampoline
+ * that calls the traced function. No two calls in progress share a stack frame,
+ * so recursion, interrupts, sleeping and migration need no further care.
+ */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, MAX_STARTS);
+	__type(key, __u64);
+	__type(value, struct start);
+} starts SEC(".maps");
+
+/* User space puts in the map that it has made when it knows how many functions
+ * there are.
+ */
+struct stats {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, 1);
+	__uint(key_size, sizeof(__u32));
+	__uint(value_size, sizeof(struct func_stat));
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY_OF_MAPS);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__array(values, struct stats);
+} stats SEC(".maps");
+
+/* set while calls are to be counted */
+int enabled = 0;
+
+/* calls that weren't timed for lack of room in starts */
+__u64 untimed = 0;
+
+static struct func_stat *stat_of(__u32 index)
+{
+	__u32 zero = 0;
+	void *map;
+
+	map = bpf_map_lookup_elem(&stats, &zero);
+	return map ? bpf_map_lookup_elem(map, &index) : NULL;
+}
+
+SEC("fentry.multi")
+int functop_entry(void *ctx)
+{
+	__u64 key = (__u64)ctx, cookie;
+	struct func_stat *stat;
+	struct start start;
+
+	if (!enabled)
+		return 0;
+
+	cookie = bpf_get_attach_cookie(ctx);
+	stat = stat_of(cookie & COOKIE_INDEX_MASK);
+	if (!stat)
+		return 0;
+	stat->calls++;
+
+	if (!(cookie & COOKIE_TIMED))
+		return 0;
+
+	start.index = cookie & COOKIE_INDEX_MASK;
+	start.ts = bpf_ktime_get_ns();
+	if (bpf_map_update_elem(&starts, &key, &start, BPF_ANY))
+		__sync_fetch_and_add(&untimed, 1);
+	return 0;
+}
+
+SEC("fexit.multi")
+int functop_exit(void *ctx)
+{
+	__u64 key = (__u64)ctx, now = bpf_ktime_get_ns();
+	struct func_stat *stat;
+	struct start *start;
+
+	start = bpf_map_lookup_elem(&starts, &key);
+	if (!start)
+		return 0;
+
+	/* The index differs if neither functop_exit ran for an earlier call in
+	 * this stack frame nor functop_entry for this one.
+	 */
+	if (enabled && start->index == bpf_get_attach_cookie(ctx)) {
+		stat = stat_of(start->index);
+		if (stat) {
+			stat->returns++;
+			stat->total_ns += now - start->ts;
+		}
+	}
+	bpf_map_delete_elem(&starts, &key);
+	return 0;
+}
+
+char LICENSE[] SEC("license") = "GPL";
