@@ -25,7 +25,9 @@ make_base()
 	printf 'enum bpf_attach_type {\n\tBPF_CGROUP_INET_INGRESS,\n\t__MAX_BPF_ATTACH_TYPE\n};\n' \
 		>"$1/include/uapi/linux/bpf.h"
 	cp "$1/include/uapi/linux/bpf.h" "$1/tools/include/uapi/linux/bpf.h"
-	seq 1 40 | sed 's/.*/int line_&;/' >"$1/kernel/bpf/core.c"
+	# the kernel's attributes keep labels out of the heads of hunks
+	printf '*.[ch] diff=cpp\n' >"$1/.gitattributes"
+	seq 1 40 | sed 's/.*/int line_&;/; s/.*_16;/label:/' >"$1/kernel/bpf/core.c"
 	printf 'int other;\n' >"$1/kernel/bpf/other.c"
 	printf '#!/bin/sh\n' >"$1/scripts/run.sh"
 	chmod +x "$1/scripts/run.sh"
