@@ -21,12 +21,15 @@ struct {
 	__type(value, struct start);
 } starts SEC(".maps");
 
-/* User space puts in the map that it has made when it knows how many functions
- * there are.
+/*
+ * Statistics of all functions for each CPU. User space makes this map when it
+ * knows how many functions there are, which is after this program was loaded.
+ * (The size of a per-CPU array can't be left open.)
  */
 struct stats {
-	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(type, BPF_MAP_TYPE_ARRAY);
 	__uint(max_entries, 1);
+	__uint(map_flags, STATS_FLAGS);
 	__uint(key_size, sizeof(__u32));
 	__uint(value_size, sizeof(struct func_stat));
 };
@@ -38,19 +41,28 @@ struct {
 	__array(values, struct stats);
 } stats SEC(".maps");
 
+__u32 nr_funcs = 0;
+
 /* set while calls are to be counted */
 int enabled = 0;
 
 /* calls that weren't timed for lack of room in starts */
 __u64 untimed = 0;
 
+/* A program doesn't run on a CPU while it is preempted or interrupted there,
+ * so that each field has only one writer.
+ */
 static struct func_stat *stat_of(__u32 index)
 {
 	__u32 zero = 0;
 	void *map;
 
 	map = bpf_map_lookup_elem(&stats, &zero);
-	return map ? bpf_map_lookup_elem(map, &index) : NULL;
+	if (!map)
+		return NULL;
+
+	index += bpf_get_smp_processor_id() * nr_funcs;
+	return bpf_map_lookup_elem(map, &index);
 }
 
 SEC("fentry.multi")

@@ -8,6 +8,7 @@
 #define _GNU_SOURCE
 #include <errno.h>
 #include <getopt.h>
+#include <limits.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdbool.h>
@@ -16,6 +17,7 @@
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
+#include <sys/mman.h>
 #include <sys/types.h>
 #include <sys/wait.h>
 
@@ -48,6 +50,10 @@ static struct env {
 } env;
 
 static struct funcs funcs;
+
+/* those of all functions for the first CPU, then for the second, and so on */
+static const struct func_stat *stats;
+static int cpus;
 
 /* what libbpf has to say about the current step, told only if it fails */
 static char libbpf_log[16 * 1024];
@@ -305,53 +311,61 @@ static int attach_entry(struct functop_bpf *skel)
 	return cnt;
 }
 
+static size_t stats_size(void)
+{
+	return funcs.cnt * cpus * sizeof(struct func_stat);
+}
+
 static int create_stats(struct functop_bpf *skel)
 {
+	LIBBPF_OPTS(bpf_map_create_opts, opts);
+	int fd, err, outer_fd = bpf_map__fd(skel->maps.stats);
 	__u32 zero = 0;
-	int fd, err;
 
-	fd = bpf_map_create(BPF_MAP_TYPE_PERCPU_ARRAY, "functop_stats", sizeof(__u32),
-			    sizeof(struct func_stat), funcs.cnt, NULL);
+	cpus = libbpf_num_possible_cpus();
+	if (cpus < 0)
+		return cpus;
+	if (funcs.cnt * cpus > UINT_MAX)
+		return -E2BIG;
+
+	opts.map_flags = STATS_FLAGS;
+	fd = bpf_map_create(BPF_MAP_TYPE_ARRAY, "functop_stats", sizeof(__u32),
+			    sizeof(struct func_stat), funcs.cnt * cpus, &opts);
 	if (fd < 0)
 		return -errno;
 
-	err = bpf_map_update_elem(bpf_map__fd(skel->maps.stats), &zero, &fd, BPF_ANY);
-	if (err) {
+	stats = mmap(NULL, stats_size(), PROT_READ, MAP_SHARED, fd, 0);
+	if (stats == MAP_FAILED) {
+		err = -errno;
+		stats = NULL;
 		close(fd);
 		return err;
 	}
 
-	return fd;
+	err = bpf_map_update_elem(outer_fd, &zero, &fd, BPF_ANY);
+	close(fd);
+	if (err)
+		return err;
+
+	skel->bss->nr_funcs = funcs.cnt;
+	return 0;
 }
 
-static int read_stats(int stats_fd)
+static void sum_stats(void)
 {
-	int cpu, err = 0, cpus = libbpf_num_possible_cpus();
-	struct func_stat *vals, *sum;
-	__u32 i;
+	const struct func_stat *val = stats;
+	struct func_stat *sum;
+	size_t i;
+	int cpu;
 
-	if (cpus < 0)
-		return cpus;
-	vals = calloc(cpus, sizeof(*vals));
-	if (!vals)
-		return -ENOMEM;
-
-	for (i = 0; i < funcs.cnt && !err; i++) {
-		err = bpf_map_lookup_elem(stats_fd, &i, vals);
-		if (err)
-			break;
-
-		sum = &funcs.elems[i].stat;
-		memset(sum, 0, sizeof(*sum));
-		for (cpu = 0; cpu < cpus; cpu++) {
-			sum->calls += vals[cpu].calls;
-			sum->returns += vals[cpu].returns;
-			sum->total_ns += vals[cpu].total_ns;
+	for (cpu = 0; cpu < cpus; cpu++) {
+		for (i = 0; i < funcs.cnt; i++, val++) {
+			sum = &funcs.elems[i].stat;
+			sum->calls += val->calls;
+			sum->returns += val->returns;
+			sum->total_ns += val->total_ns;
 		}
 	}
-
-	free(vals);
-	return err;
 }
 
 /* most time first, then most calls, then by name */
@@ -400,7 +414,7 @@ static void print_table(struct functop_bpf *skel)
 		else
 			printf("%12s %12s\n", "-", "-");
 	}
-	printf("\n%zu functions called, %llu calls", called, calls);
+	printf("\n%zu of %zu functions called, %llu calls", called, funcs.cnt, calls);
 
 	missed = recursion_misses(skel->progs.functop_entry);
 	if (missed)
@@ -553,16 +567,16 @@ static int attach(struct functop_bpf *skel)
 
 	for (i = 0; i < funcs.cnt; i++)
 		timed += funcs.elems[i].timed;
-	fprintf(stderr, "%zu functions match %s, attached to %d (%zu timed) in %.2f s\n",
-		funcs.cnt, env.pattern, cnt, timed, now() - start);
+	fprintf(stderr, "%s: %zu function%s, attached to %d (%zu timed) in %.2f s\n",
+		env.pattern, funcs.cnt, funcs.cnt == 1 ? "" : "s", cnt, timed, now() - start);
 	return 0;
 }
 
 int main(int argc, char **argv)
 {
 	struct functop_bpf *skel;
-	int err, stats_fd = -1;
 	size_t i;
+	int err;
 
 	err = parse_args(argc, argv);
 	if (err)
@@ -579,25 +593,22 @@ int main(int argc, char **argv)
 	if (err)
 		goto out;
 
-	stats_fd = create_stats(skel);
-	if (stats_fd < 0) {
-		err = stats_fd;
+	err = create_stats(skel);
+	if (err) {
 		warn("can't create a map for %zu functions: %s", funcs.cnt, strerror(-err));
 		goto out;
 	}
 
 	err = run(skel);
-	if (!err) {
-		err = read_stats(stats_fd);
-		if (err)
-			warn("can't read the map: %s", strerror(-err));
-	}
-	if (!err)
-		print_table(skel);
+	if (err)
+		goto out;
+
+	sum_stats();
+	print_table(skel);
 
 out:
-	if (stats_fd >= 0)
-		close(stats_fd);
+	if (stats)
+		munmap((void *)stats, stats_size());
 	functop_bpf__destroy(skel);
 	for (i = 0; i < funcs.cnt; i++)
 		free(funcs.elems[i].name);

@@ -12,6 +12,9 @@
 #define COOKIE_INDEX_MASK	0xffffffffULL
 #define COOKIE_TIMED		0x100000000ULL
 
+/* mapped by user space; as many entries as functions times CPUs */
+#define STATS_FLAGS	(BPF_F_MMAPABLE | BPF_F_INNER_MAP)
+
 /* One for each function and CPU */
 struct func_stat {
 	__u64 calls;

@@ -1,0 +1,543 @@
+// SPDX-License-Identifier: GPL-2.0
+/* What a tracing multi-link tells of itself, and the binary layout. */
+#include <test_progs.h>
+#include "tracing_multi_helpers.h"
+#include "tracing_multi_match.skel.h"
+#include "tracing_multi_target.skel.h"
+
+#define KPTR_RESTRICT "/proc/sys/kernel/kptr_restrict"
+
+struct info_bufs {
+	__u32 ids[MULTI_MAX];
+	__u64 addrs[MULTI_MAX];
+	__u64 cookies[MULTI_MAX];
+	__u32 obj_ids[MULTI_MAX];
+	__u32 obj_kinds[MULTI_MAX];
+};
+
+static struct tracing_multi_match *skel;
+static struct tracing_multi_target *target;
+
+static void init_info(struct bpf_link_info *info, struct info_bufs *bufs, __u32 count)
+{
+	memset(info, 0, sizeof(*info));
+	memset(bufs, 0xff, sizeof(*bufs));
+	info->tracing_multi.count = count;
+	info->tracing_multi.ids = ptr_to_u64(bufs->ids);
+	info->tracing_multi.addrs = ptr_to_u64(bufs->addrs);
+	info->tracing_multi.cookies = ptr_to_u64(bufs->cookies);
+	info->tracing_multi.obj_ids = ptr_to_u64(bufs->obj_ids);
+	info->tracing_multi.obj_kinds = ptr_to_u64(bufs->obj_kinds);
+}
+
+static int get_info(int fd, struct bpf_link_info *info)
+{
+	__u32 len = sizeof(*info);
+
+	return bpf_link_get_info_by_fd(fd, info, &len);
+}
+
+static __u32 prog_id(const struct bpf_program *prog)
+{
+	struct bpf_prog_info info = {};
+	__u32 len = sizeof(info);
+
+	if (!ASSERT_OK(bpf_prog_get_info_by_fd(bpf_program__fd(prog), &info, &len),
+		       "prog info"))
+		return 0;
+	return info.id;
+}
+
+static __u32 vmlinux_obj_id(void)
+{
+	struct bpf_btf_info info;
+	char name[16];
+	__u32 id = 0;
+	int fd;
+
+	while (!bpf_btf_get_next_id(id, &id)) {
+		__u32 len = sizeof(info);
+
+		fd = bpf_btf_get_fd_by_id(id);
+		if (fd < 0)
+			continue;
+		memset(&info, 0, sizeof(info));
+		memset(name, 0, sizeof(name));
+		info.name = ptr_to_u64(name);
+		info.name_len = sizeof(name);
+		if (!bpf_btf_get_info_by_fd(fd, &info, &len) && info.kernel_btf &&
+		    !strcmp(name, "vmlinux")) {
+			close(fd);
+			return id;
+		}
+		close(fd);
+	}
+	return 0;
+}
+
+static int cmp_u32(const void *a, const void *b)
+{
+	__u32 x = *(const __u32 *)a, y = *(const __u32 *)b;
+
+	return x < y ? -1 : x > y;
+}
+
+/* Targets in one object, given in descending order of their ids; the cookie
+ * of each is made from its id.
+ */
+static bool set_descending(struct multi_targets *t)
+{
+	__u32 i, tmp;
+
+	if (!multi_set(t, "bpf_fentry_test1", "bpf_fentry_test2", "bpf_fentry_test3",
+		       "bpf_fentry_test4", "bpf_fentry_test5", NULL))
+		return false;
+	qsort(t->ids, t->cnt, sizeof(t->ids[0]), cmp_u32);
+	for (i = 0; i < t->cnt / 2; i++) {
+		tmp = t->ids[i];
+		t->ids[i] = t->ids[t->cnt - 1 - i];
+		t->ids[t->cnt - 1 - i] = tmp;
+	}
+	for (i = 0; i < t->cnt; i++)
+		t->cookies[i] = t->ids[i] * 3ULL << 32;
+	t->use_cookies = true;
+	return true;
+}
+
+static __u64 id_addr(__u32 id)
+{
+	const struct btf_type *type = btf__type_by_id(multi_vmlinux_btf(), id);
+	unsigned long long addr = 0;
+
+	kallsyms_find(btf__name_by_offset(multi_vmlinux_btf(), type->name_off), &addr);
+	return addr;
+}
+
+static void test_sorted(void)
+{
+	struct bpf_link_info info;
+	struct multi_targets t;
+	struct info_bufs bufs;
+	__u32 i, obj_id;
+	int fd;
+
+	if (!set_descending(&t))
+		return;
+	fd = multi_attach(skel->progs.untyped, &t);
+	if (!ASSERT_OK_FD(fd, "attach"))
+		return;
+	init_info(&info, &bufs, MULTI_MAX);
+	if (!ASSERT_OK(get_info(fd, &info), "info"))
+		goto out;
+	obj_id = vmlinux_obj_id();
+	ASSERT_EQ(info.type, BPF_LINK_TYPE_TRACING_MULTI, "type");
+	ASSERT_EQ(info.prog_id, prog_id(skel->progs.untyped), "prog_id");
+	ASSERT_EQ(info.tracing_multi.attach_type, BPF_TRACE_FENTRY_MULTI, "attach_type");
+	ASSERT_EQ(info.tracing_multi.count, t.cnt, "count");
+	ASSERT_NEQ(obj_id, 0, "id of vmlinux' BTF");
+	ASSERT_EQ(info.tracing_multi.btf_obj_id, obj_id, "btf_obj_id");
+	for (i = 0; i < t.cnt; i++) {
+		ASSERT_EQ(bufs.ids[i], t.ids[t.cnt - 1 - i], "ascending ids");
+		ASSERT_EQ(bufs.cookies[i], bufs.ids[i] * 3ULL << 32, "its cookie");
+		ASSERT_EQ(bufs.addrs[i], id_addr(bufs.ids[i]), "its address");
+		ASSERT_EQ(bufs.obj_ids[i], obj_id, "obj_id");
+		ASSERT_EQ(bufs.obj_kinds[i], BPF_TRACING_MULTI_OBJ_BTF, "obj_kind");
+	}
+	ASSERT_EQ(bufs.ids[t.cnt], ~0U, "nothing behind");
+out:
+	close(fd);
+}
+
+static void test_mixed(void)
+{
+	struct multi_targets t = {};
+	struct bpf_link_info info;
+	struct info_bufs bufs;
+	__u32 i, module_id;
+	int fd, prog_fd;
+
+	prog_fd = bpf_program__fd(target->progs.target_tc);
+	if (!multi_add_prog(&t, prog_fd, "target_sum") ||
+	    !multi_add(&t, "bpf_testmod:bpf_testmod_multi_2") ||
+	    !multi_add_prog(&t, prog_fd, "target_tc") ||
+	    !multi_add(&t, "bpf_fentry_test2") ||
+	    !multi_add(&t, "bpf_testmod:bpf_testmod_multi_1"))
+		return;
+	fd = multi_attach(skel->progs.untyped_exit, &t);
+	if (!ASSERT_OK_FD(fd, "attach"))
+		return;
+	init_info(&info, &bufs, t.cnt);
+	if (!ASSERT_OK(get_info(fd, &info), "info"))
+		goto out;
+	module_id = multi_btf_obj_id(multi_module_fd("bpf_testmod"));
+	ASSERT_EQ(info.tracing_multi.attach_type, BPF_TRACE_FEXIT_MULTI, "attach_type");
+	ASSERT_EQ(info.tracing_multi.count, 5, "count");
+	ASSERT_EQ(info.tracing_multi.btf_obj_id, 0, "not one BTF object");
+	for (i = 0; i < 3; i++)
+		ASSERT_EQ(bufs.obj_kinds[i], BPF_TRACING_MULTI_OBJ_BTF, "BTF objects first");
+	for (; i < 5; i++) {
+		ASSERT_EQ(bufs.obj_kinds[i], BPF_TRACING_MULTI_OBJ_PROG, "then programs");
+		ASSERT_EQ(bufs.obj_ids[i], prog_id(target->progs.target_tc), "program id");
+	}
+	ASSERT_EQ(bufs.obj_ids[0], vmlinux_obj_id(), "vmlinux");
+	ASSERT_EQ(bufs.ids[0], t.ids[3], "id in vmlinux");
+	ASSERT_EQ(bufs.obj_ids[1], module_id, "module");
+	ASSERT_EQ(bufs.obj_ids[2], module_id, "module again");
+	ASSERT_LT(bufs.ids[1], bufs.ids[2], "ids in module");
+	ASSERT_LT(bufs.ids[3], bufs.ids[4], "ids in program");
+	for (i = 0; i < 5; i++)
+		ASSERT_EQ(bufs.cookies[i], 0, "no cookies");
+out:
+	close(fd);
+}
+
+static void test_module_only(void)
+{
+	struct bpf_link_info info = {};
+	struct multi_targets t;
+	int fd;
+
+	if (!multi_set(&t, "bpf_testmod:bpf_testmod_multi_2",
+		       "bpf_testmod:bpf_testmod_multi_1", NULL))
+		return;
+	fd = multi_attach(skel->progs.untyped, &t);
+	if (!ASSERT_OK_FD(fd, "attach"))
+		return;
+	if (ASSERT_OK(get_info(fd, &info), "info")) {
+		ASSERT_EQ(info.tracing_multi.btf_obj_id,
+			  multi_btf_obj_id(multi_module_fd("bpf_testmod")), "btf_obj_id");
+		ASSERT_EQ(info.tracing_multi.count, 2, "count");
+	}
+	close(fd);
+}
+
+static void test_buffers(void)
+{
+	struct bpf_link_info info;
+	struct multi_targets t;
+	struct info_bufs bufs;
+	__u32 i;
+	int fd;
+
+	if (!set_descending(&t))
+		return;
+	fd = multi_attach(skel->progs.untyped, &t);
+	if (!ASSERT_OK_FD(fd, "attach"))
+		return;
+
+	/* without any buffer: the count */
+	memset(&info, 0, sizeof(info));
+	ASSERT_OK(get_info(fd, &info), "count only");
+	ASSERT_EQ(info.tracing_multi.count, t.cnt, "count");
+
+	/* some of the buffers */
+	init_info(&info, &bufs, t.cnt);
+	info.tracing_multi.ids = 0;
+	info.tracing_multi.obj_ids = 0;
+	ASSERT_OK(get_info(fd, &info), "some buffers");
+	ASSERT_EQ(bufs.ids[0], ~0U, "no ids");
+	ASSERT_EQ(bufs.cookies[0], t.cookies[t.cnt - 1], "cookies");
+	ASSERT_EQ(bufs.obj_kinds[0], 0, "obj_kinds");
+
+	/* short: the first ones */
+	init_info(&info, &bufs, 2);
+	ASSERT_EQ(get_info(fd, &info), -ENOSPC, "short");
+	ASSERT_EQ(info.tracing_multi.count, 2, "info is not written");
+	ASSERT_EQ(info.type, 0, "info is not written at all");
+	for (i = 0; i < 2; i++) {
+		ASSERT_EQ(bufs.ids[i], t.ids[t.cnt - 1 - i], "first ids");
+		ASSERT_EQ(bufs.cookies[i], t.cookies[t.cnt - 1 - i], "first cookies");
+	}
+	ASSERT_EQ(bufs.ids[2], ~0U, "not beyond ids");
+	ASSERT_EQ(bufs.addrs[2], ~0ULL, "not beyond addrs");
+	ASSERT_EQ(bufs.cookies[2], ~0ULL, "not beyond cookies");
+	ASSERT_EQ(bufs.obj_ids[2], ~0U, "not beyond obj_ids");
+	ASSERT_EQ(bufs.obj_kinds[2], ~0U, "not beyond obj_kinds");
+
+	/* nonsense */
+	init_info(&info, &bufs, 0);
+	ASSERT_EQ(get_info(fd, &info), -EINVAL, "buffers without count");
+	init_info(&info, &bufs, t.cnt);
+	info.tracing_multi.cookies = 8;
+	ASSERT_EQ(get_info(fd, &info), -EFAULT, "bad pointer");
+	close(fd);
+}
+
+static void test_hidden_addrs(void)
+{
+	struct bpf_link_info info;
+	struct multi_targets t;
+	struct info_bufs bufs;
+	char old[16] = {};
+	int fd, sysctl;
+	__u32 i;
+
+	sysctl = open(KPTR_RESTRICT, O_RDONLY);
+	if (!ASSERT_OK_FD(sysctl, "open") ||
+	    !ASSERT_GT(read(sysctl, old, sizeof(old) - 1), 0, "read"))
+		return;
+	close(sysctl);
+	if (!set_descending(&t))
+		return;
+	fd = multi_attach(skel->progs.untyped, &t);
+	if (!ASSERT_OK_FD(fd, "attach"))
+		return;
+	if (!ASSERT_OK(write_sysctl(KPTR_RESTRICT, "2"), "restrict"))
+		goto out;
+	init_info(&info, &bufs, t.cnt);
+	ASSERT_OK(get_info(fd, &info), "info");
+	for (i = 0; i < t.cnt; i++) {
+		ASSERT_EQ(bufs.addrs[i], 0, "hidden address");
+		ASSERT_EQ(bufs.ids[i], t.ids[t.cnt - 1 - i], "ids");
+	}
+	ASSERT_OK(write_sysctl(KPTR_RESTRICT, old), "restore");
+out:
+	close(fd);
+}
+
+static char *read_fdinfo(int fd)
+{
+	static char buf[8192];
+	char path[64];
+	size_t len;
+	FILE *f;
+
+	snprintf(path, sizeof(path), "/proc/self/fdinfo/%d", fd);
+	f = fopen(path, "r");
+	if (!ASSERT_OK_PTR(f, path))
+		return NULL;
+	len = fread(buf, 1, sizeof(buf) - 1, f);
+	buf[len] = 0;
+	fclose(f);
+	return buf;
+}
+
+static void test_fdinfo(void)
+{
+	struct multi_targets t;
+	char line[64], *text;
+	unsigned int kind_len;
+	__u32 i, obj_id;
+	int fd;
+
+	if (!set_descending(&t) ||
+	    !multi_add_prog(&t, bpf_program__fd(target->progs.target_xdp), "target_xdp"))
+		return;
+	fd = multi_attach(skel->progs.untyped, &t);
+	if (!ASSERT_OK_FD(fd, "attach"))
+		return;
+	text = read_fdinfo(fd);
+	if (!text)
+		goto out;
+	ASSERT_HAS_SUBSTR(text, "link_type:\ttracing_multi\n", "link_type");
+	snprintf(line, sizeof(line), "attach_type:\t%d\n", BPF_TRACE_FENTRY_MULTI);
+	ASSERT_HAS_SUBSTR(text, line, "attach_type");
+	snprintf(line, sizeof(line), "target_cnt:\t%u\n", t.cnt);
+	ASSERT_HAS_SUBSTR(text, line, "target_cnt");
+	/* one line for each target, sorted as in the info */
+	obj_id = vmlinux_obj_id();
+	for (i = 0; i < t.cnt - 1; i++) {
+		__u32 idx = t.cnt - 2 - i;
+
+		snprintf(line, sizeof(line), "btf\t %u\t %u\t %llu\t bpf_fentry_test",
+			 obj_id, t.ids[idx], t.cookies[idx]);
+		if (!ASSERT_HAS_SUBSTR(text, line, "target"))
+			goto out;
+		text = strstr(text, line) + 1;
+	}
+	snprintf(line, sizeof(line), "prog\t %u\t %u\t 0\t",
+		 prog_id(target->progs.target_xdp), t.ids[t.cnt - 1]);
+	kind_len = strlen(line);
+	if (ASSERT_HAS_SUBSTR(text, line, "program last"))
+		ASSERT_NULL(strstr(strstr(text, line) + kind_len, "btf\t"), "btf behind prog");
+out:
+	close(fd);
+}
+
+/* The first ones that had this interface know it as this, by numbers. */
+enum {
+	UP_FENTRY_MULTI = 59,
+	UP_FEXIT_MULTI = 60,
+	UP_LINK_TYPE = 15,
+	UP_PROG_FD = 0,
+	UP_ATTACH_TYPE = 8,
+	UP_IDS = 16,
+	UP_COOKIES = 24,
+	UP_CNT = 32,
+	UP_CREATE_SIZE = 40,
+	UP_INFO_TYPE = 0,
+	UP_INFO_ATTACH_TYPE = 16,
+	UP_INFO_COUNT = 20,
+	UP_INFO_OBJ_ID = 24,
+	UP_INFO_IDS = 32,
+	UP_INFO_ADDRS = 40,
+	UP_INFO_COOKIES = 48,
+	UP_INFO_SIZE = 56,
+};
+
+static void put32(char *to, int off, __u32 val)
+{
+	memcpy(to + off, &val, sizeof(val));
+}
+
+static void put64(char *to, int off, __u64 val)
+{
+	memcpy(to + off, &val, sizeof(val));
+}
+
+static __u32 get32(const char *from, int off)
+{
+	__u32 val;
+
+	memcpy(&val, from + off, sizeof(val));
+	return val;
+}
+
+static int raw_link_create(const struct bpf_program *prog, __u32 attach_type,
+			   const struct multi_targets *t)
+{
+	char attr[UP_CREATE_SIZE] __aligned(8) = {};
+
+	put32(attr, UP_PROG_FD, bpf_program__fd(prog));
+	put32(attr, UP_ATTACH_TYPE, attach_type);
+	put64(attr, UP_IDS, ptr_to_u64(t->ids));
+	put64(attr, UP_COOKIES, ptr_to_u64(t->cookies));
+	put32(attr, UP_CNT, t->cnt);
+	return syscall(__NR_bpf, 28 /* BPF_LINK_CREATE */, attr, sizeof(attr));
+}
+
+static void test_layout(void)
+{
+	char info[UP_INFO_SIZE] __aligned(8) = {};
+	__u32 len = sizeof(info), i;
+	struct multi_targets t;
+	struct info_bufs bufs;
+	int fd;
+
+	if (!set_descending(&t))
+		return;
+	fd = raw_link_create(skel->progs.untyped, UP_FENTRY_MULTI, &t);
+	if (!ASSERT_OK_FD(fd, "fentry"))
+		return;
+	memset(&bufs, 0xff, sizeof(bufs));
+	put32(info, UP_INFO_COUNT, t.cnt);
+	put64(info, UP_INFO_IDS, ptr_to_u64(bufs.ids));
+	put64(info, UP_INFO_ADDRS, ptr_to_u64(bufs.addrs));
+	put64(info, UP_INFO_COOKIES, ptr_to_u64(bufs.cookies));
+	if (!ASSERT_OK(bpf_obj_get_info_by_fd(fd, info, &len), "info"))
+		goto out;
+	ASSERT_EQ(get32(info, UP_INFO_TYPE), UP_LINK_TYPE, "link type");
+	ASSERT_EQ(get32(info, UP_INFO_ATTACH_TYPE), UP_FENTRY_MULTI, "attach type");
+	ASSERT_EQ(get32(info, UP_INFO_COUNT), t.cnt, "count");
+	ASSERT_EQ(get32(info, UP_INFO_OBJ_ID), vmlinux_obj_id(), "btf_obj_id");
+	for (i = 0; i < t.cnt; i++) {
+		ASSERT_EQ(bufs.ids[i], t.ids[t.cnt - 1 - i], "ids");
+		ASSERT_EQ(bufs.cookies[i], t.cookies[t.cnt - 1 - i], "cookies");
+		ASSERT_NEQ(bufs.addrs[i], ~0ULL, "addrs");
+	}
+out:
+	close(fd);
+	fd = raw_link_create(skel->progs.untyped_exit, UP_FEXIT_MULTI, &t);
+	if (ASSERT_OK_FD(fd, "fexit"))
+		close(fd);
+}
+
+static void test_constants(void)
+{
+	ASSERT_EQ(BPF_TRACE_FENTRY_MULTI, UP_FENTRY_MULTI, "fentry");
+	ASSERT_EQ(BPF_TRACE_FEXIT_MULTI, UP_FEXIT_MULTI, "fexit");
+	ASSERT_EQ(BPF_TRACE_UPROBE_SESSION, 57, "uprobe session");
+	ASSERT_EQ(BPF_TRACE_FSESSION, 58, "fsession");
+	ASSERT_EQ(BPF_TRACE_FSESSION_MULTI, 61, "fsession multi");
+	ASSERT_EQ(BPF_MODIFY_RETURN_MULTI, 62, "fmod_ret");
+	ASSERT_EQ(BPF_LINK_TYPE_TRACING_MULTI, UP_LINK_TYPE, "link type");
+	ASSERT_EQ(offsetof(union bpf_attr, link_create.tracing_multi.ids), UP_IDS, "ids");
+	ASSERT_EQ(offsetof(union bpf_attr, link_create.tracing_multi.cnt), UP_CNT, "cnt");
+	ASSERT_EQ(offsetof(union bpf_attr, link_create.tracing_multi.bad_idx), 36, "bad_idx");
+	ASSERT_EQ(offsetof(union bpf_attr, link_create.tracing_multi.tgt_fds), 40, "tgt_fds");
+}
+
+/* Loaded as by others: no attach_btf_id, and for a module its BTF's fd, in
+ * which all ids are then.
+ */
+static void test_untyped_load(void)
+{
+	const struct bpf_insn insns[] = {
+		BPF_MOV64_IMM(BPF_REG_0, 0),
+		BPF_EXIT_INSN(),
+	};
+	LIBBPF_OPTS(bpf_prog_load_opts, opts,
+		    .expected_attach_type = BPF_TRACE_FENTRY_MULTI);
+	LIBBPF_OPTS(bpf_link_create_opts, link_opts);
+	struct multi_targets t;
+	union bpf_attr attr;
+	int prog_fd, fd;
+
+	if (!multi_set(&t, "bpf_testmod:bpf_testmod_multi_2",
+		       "bpf_testmod:bpf_testmod_multi_1", NULL))
+		return;
+	opts.attach_btf_obj_fd = multi_module_fd("bpf_testmod");
+	prog_fd = bpf_prog_load(BPF_PROG_TYPE_TRACING, NULL, "GPL", insns,
+				ARRAY_SIZE(insns), &opts);
+	if (!ASSERT_OK_FD(prog_fd, "load for a module"))
+		return;
+	multi_attr(&attr, skel->progs.untyped, &t);
+	attr.link_create.prog_fd = prog_fd;
+	attr.link_create.flags = 0;
+	attr.link_create.tracing_multi.tgt_fds = 0;
+	fd = multi_create(&attr);
+	if (ASSERT_OK_FD(fd, "module's ids without tgt_fds"))
+		close(fd);
+	/* vmlinux' ids need tgt_fds then */
+	t.ids[1] = multi_func_id("bpf_fentry_test1");
+	attr.link_create.tracing_multi.ids = ptr_to_u64(t.ids);
+	multi_create_refused(&attr, -EINVAL, 1, "vmlinux' id without tgt_fds");
+	t.fds[1] = 0;
+	attr.link_create.flags = BPF_F_TRACING_MULTI_TGT_FDS;
+	attr.link_create.tracing_multi.tgt_fds = ptr_to_u64(t.fds);
+	fd = multi_create(&attr);
+	if (ASSERT_OK_FD(fd, "vmlinux' id with tgt_fds"))
+		close(fd);
+	close(prog_fd);
+}
+
+static const struct {
+	const char *name;
+	void (*run)(void);
+} subtests[] = {
+	{ "sorted", test_sorted },
+	{ "mixed", test_mixed },
+	{ "module_only", test_module_only },
+	{ "buffers", test_buffers },
+	{ "hidden_addrs", test_hidden_addrs },
+	{ "fdinfo", test_fdinfo },
+	{ "layout", test_layout },
+	{ "constants", test_constants },
+	{ "untyped_load", test_untyped_load },
+};
+
+void serial_test_tracing_multi_link_info(void)
+{
+	int i;
+
+	if (!env.has_testmod) {
+		test__skip();
+		return;
+	}
+	if (!multi_init())
+		goto out;
+	skel = tracing_multi_match__open_and_load();
+	target = tracing_multi_target__open_and_load();
+	if (!ASSERT_OK_PTR(skel, "load") || !ASSERT_OK_PTR(target, "load targets"))
+		goto out;
+	for (i = 0; i < ARRAY_SIZE(subtests); i++) {
+		if (test__start_subtest(subtests[i].name))
+			subtests[i].run();
+	}
+out:
+	tracing_multi_match__destroy(skel);
+	tracing_multi_target__destroy(target);
+	skel = NULL;
+	target = NULL;
+	multi_fini();
+}

@@ -1,0 +1,464 @@
+// SPDX-License-Identifier: GPL-2.0
+/* bpf_program__attach_tracing_multi() and the sections that lead to it. */
+#include <test_progs.h>
+#include "tracing_multi_helpers.h"
+#include "tracing_multi_auto.skel.h"
+
+/* bpf_fentry_test1 to 9; bpf_fentry_test_sinfo is not called by the trigger */
+#define NR_CALLED 9
+
+static struct tracing_multi_auto *open_and_load(void)
+{
+	struct tracing_multi_auto *skel = tracing_multi_auto__open();
+
+	if (!ASSERT_OK_PTR(skel, "open"))
+		return NULL;
+	bpf_program__set_autoload(skel->progs.run_fentry_tests, true);
+	bpf_program__set_autoload(skel->progs.run_modify_tests, true);
+	bpf_program__set_autoattach(skel->progs.run_fentry_tests, false);
+	bpf_program__set_autoattach(skel->progs.run_modify_tests, false);
+	if (!ASSERT_OK(tracing_multi_auto__load(skel), "load")) {
+		tracing_multi_auto__destroy(skel);
+		return NULL;
+	}
+	return skel;
+}
+
+static void trigger(struct tracing_multi_auto *skel)
+{
+	LIBBPF_OPTS(bpf_test_run_opts, opts);
+
+	skel->bss->pid = getpid();
+	ASSERT_OK(bpf_prog_test_run_opts(bpf_program__fd(skel->progs.run_fentry_tests), &opts),
+		  "run fentry tests");
+	ASSERT_OK(bpf_prog_test_run_opts(bpf_program__fd(skel->progs.run_modify_tests), &opts),
+		  "run modify tests");
+	ASSERT_OK(trigger_module_test_read(1), "read");
+}
+
+static __u32 link_count(const struct bpf_link *link)
+{
+	struct bpf_link_info info = {};
+	__u32 len = sizeof(info);
+
+	if (!ASSERT_OK(bpf_link_get_info_by_fd(bpf_link__fd(link), &info, &len), "info"))
+		return 0;
+	return info.tracing_multi.count;
+}
+
+static void test_autoattach(void)
+{
+	struct tracing_multi_auto *skel = open_and_load();
+
+	if (!skel)
+		return;
+	if (!ASSERT_OK(tracing_multi_auto__attach(skel), "attach"))
+		goto out;
+	ASSERT_NULL(skel->links.by_hand, "nothing to attach to");
+	trigger(skel);
+	ASSERT_EQ(skel->bss->entry_hits, NR_CALLED, "fentry glob");
+	ASSERT_EQ(skel->bss->leave_hits, NR_CALLED, "fexit glob");
+	ASSERT_EQ(skel->bss->modify_hits, 2, "fmod_ret list");
+	ASSERT_EQ(skel->bss->module_hits, 10, "module glob");
+	ASSERT_EQ(skel->bss->list_hits, 3, "typed list");
+	ASSERT_EQ(skel->bss->list_sum, 3 + 2 + 5, "typed list's arguments");
+	tracing_multi_auto__detach(skel);
+	trigger(skel);
+	ASSERT_EQ(skel->bss->entry_hits, NR_CALLED, "detached");
+out:
+	tracing_multi_auto__destroy(skel);
+}
+
+static void test_pattern(void)
+{
+	struct tracing_multi_auto *skel = open_and_load();
+	struct bpf_link *link;
+
+	if (!skel)
+		return;
+	link = bpf_program__attach_tracing_multi(skel->progs.by_hand,
+						 "bpf_fentry_test*,bpf_testmod:bpf_testmod_multi_1?",
+						 NULL);
+	if (!ASSERT_OK_PTR(link, "globs"))
+		goto out;
+	trigger(skel);
+	ASSERT_EQ(skel->bss->entry_hits, NR_CALLED + 3, "hits");
+	ASSERT_EQ(link_count(link), NR_CALLED + 1 + 3, "count");
+	bpf_link__destroy(link);
+
+	/* overlapping globs name a function once */
+	link = bpf_program__attach_tracing_multi(skel->progs.by_hand,
+						 "bpf_fentry_test?,bpf_fentry_test1,*fentry_test2",
+						 NULL);
+	if (ASSERT_OK_PTR(link, "overlapping globs")) {
+		ASSERT_EQ(link_count(link), NR_CALLED, "count of overlapping globs");
+		bpf_link__destroy(link);
+	}
+
+	/* globs take what the program may be attached to */
+	link = bpf_program__attach_tracing_multi(skel->progs.by_hand_sleepable,
+						 "bpf_fentry_test*", NULL);
+	if (ASSERT_OK_PTR(link, "sleepable")) {
+		ASSERT_EQ(link_count(link), 1, "only one may sleep");
+		bpf_link__destroy(link);
+	}
+out:
+	tracing_multi_auto__destroy(skel);
+}
+
+static void test_bad_patterns(void)
+{
+	static const struct {
+		const char *pattern;
+		int err;
+	} bad[] = {
+		{ "", EINVAL },
+		{ "bpf_fentry_test1,", EINVAL },
+		{ ",bpf_fentry_test1", EINVAL },
+		{ "bpf_testmod:", EINVAL },
+		{ ":bpf_fentry_test1", EINVAL },
+		{ "bpf_*:bpf_testmod_multi_1", EINVAL },
+		{ "bpf_fentry_test[12]", EINVAL },
+		{ "bpf_fentry_test1 bpf_fentry_test2", EINVAL },
+		{ "no_such_function", ENOENT },
+		{ "no_such_function*", ENOENT },
+		{ "bpf_fentry_test*,no_such_function", ENOENT },
+		{ "bpf_testmod:bpf_fentry_test1", ENOENT },
+	};
+	struct tracing_multi_auto *skel = open_and_load();
+	struct bpf_link *link;
+	int i;
+
+	if (!skel)
+		return;
+	for (i = 0; i < ARRAY_SIZE(bad); i++) {
+		link = bpf_program__attach_tracing_multi(skel->progs.by_hand,
+							 bad[i].pattern, NULL);
+		if (!ASSERT_NULL(link, bad[i].pattern))
+			bpf_link__destroy(link);
+		else
+			ASSERT_EQ(errno, bad[i].err, bad[i].pattern);
+	}
+	tracing_multi_auto__destroy(skel);
+}
+
+static void test_syms(void)
+{
+	LIBBPF_OPTS(bpf_tracing_multi_opts, opts);
+	struct tracing_multi_auto *skel = open_and_load();
+	const __u64 cookies[] = { 1, 10, 100 };
+	const char *syms[3];
+	__u32 bad_idx = 0;
+	struct bpf_link *link;
+
+	if (!skel)
+		return;
+	syms[0] = "bpf_fentry_test3";
+	syms[1] = "bpf_testmod:bpf_testmod_multi_4";
+	syms[2] = "bpf_fentry_test1";
+	opts.syms = syms;
+	opts.cookies = cookies;
+	opts.cnt = ARRAY_SIZE(syms);
+	link = bpf_program__attach_tracing_multi(skel->progs.by_hand, NULL, &opts);
+	if (ASSERT_OK_PTR(link, "attach")) {
+		trigger(skel);
+		ASSERT_EQ(skel->bss->entry_hits, 3, "hits");
+		ASSERT_EQ(skel->bss->cookie_sum, 111, "cookies");
+		bpf_link__destroy(link);
+	}
+
+	opts.bad_idx = &bad_idx;
+	syms[1] = "no_such_function";
+	link = bpf_program__attach_tracing_multi(skel->progs.by_hand, NULL, &opts);
+	ASSERT_NULL(link, "no such function");
+	ASSERT_EQ(errno, ENOENT, "errno");
+	ASSERT_EQ(bad_idx, 1, "bad_idx");
+
+	syms[1] = "bpf_fentry_test5";
+	syms[2] = "migrate_disable";
+	link = bpf_program__attach_tracing_multi(skel->progs.by_hand, NULL, &opts);
+	ASSERT_NULL(link, "denied");
+	ASSERT_EQ(errno, EINVAL, "errno of denied");
+	ASSERT_EQ(bad_idx, 2, "bad_idx of denied");
+
+	opts.skip_invalid = true;
+	syms[1] = "no_such_function";
+	link = bpf_program__attach_tracing_multi(skel->progs.by_hand, NULL, &opts);
+	if (ASSERT_OK_PTR(link, "skip_invalid")) {
+		ASSERT_EQ(link_count(link), 1, "count with skip_invalid");
+		bpf_link__destroy(link);
+	}
+	tracing_multi_auto__destroy(skel);
+}
+
+static void test_ids(void)
+{
+	LIBBPF_OPTS(bpf_tracing_multi_opts, opts);
+	struct tracing_multi_auto *skel = open_and_load();
+	struct multi_targets t;
+	struct bpf_link *link;
+	__u32 bad_idx = 0;
+
+	if (!skel)
+		return;
+	if (!multi_set(&t, "bpf_fentry_test1", "bpf_testmod:bpf_testmod_multi_1",
+		       "bpf_fentry_test7", NULL))
+		goto out;
+	t.cookies[0] = 5;
+	t.cookies[1] = 50;
+	t.cookies[2] = 500;
+	opts.ids = t.ids;
+	opts.tgt_fds = t.fds;
+	opts.cookies = t.cookies;
+	opts.cnt = t.cnt;
+	opts.bad_idx = &bad_idx;
+	link = bpf_program__attach_tracing_multi(skel->progs.by_hand, NULL, &opts);
+	if (ASSERT_OK_PTR(link, "attach")) {
+		trigger(skel);
+		ASSERT_EQ(skel->bss->entry_hits, 3, "hits");
+		ASSERT_EQ(skel->bss->cookie_sum, 555, "cookies");
+		bpf_link__destroy(link);
+	}
+	link = bpf_program__attach_tracing_multi(skel->progs.list_typed, NULL, &opts);
+	ASSERT_NULL(link, "too few arguments");
+	ASSERT_EQ(errno, EINVAL, "errno");
+	ASSERT_EQ(bad_idx, 0, "bad_idx");
+out:
+	tracing_multi_auto__destroy(skel);
+}
+
+static int match_some(const char *module, const char *func, __u64 *cookie, void *ctx)
+{
+	int *calls = ctx;
+
+	(*calls)++;
+	*cookie = *calls;
+	return !strcmp(func, "bpf_fentry_test1");
+}
+
+static int match_fail(const char *module, const char *func, __u64 *cookie, void *ctx)
+{
+	return -ESRCH;
+}
+
+static void test_match_fn(void)
+{
+	LIBBPF_OPTS(bpf_tracing_multi_opts, opts);
+	struct tracing_multi_auto *skel = open_and_load();
+	struct bpf_link *link;
+	int calls = 0;
+
+	if (!skel)
+		return;
+	opts.match_fn = match_some;
+	opts.match_ctx = &calls;
+	link = bpf_program__attach_tracing_multi(skel->progs.by_hand, "bpf_fentry_test?", &opts);
+	if (ASSERT_OK_PTR(link, "attach")) {
+		ASSERT_EQ(calls, NR_CALLED, "calls");
+		ASSERT_EQ(link_count(link), NR_CALLED - 1, "one left out");
+		trigger(skel);
+		ASSERT_EQ(skel->bss->entry_hits, NR_CALLED - 1, "hits");
+		bpf_link__destroy(link);
+	}
+	opts.match_fn = match_fail;
+	link = bpf_program__attach_tracing_multi(skel->progs.by_hand, "bpf_fentry_test?", &opts);
+	ASSERT_NULL(link, "match_fn fails");
+	ASSERT_EQ(errno, ESRCH, "its error");
+	tracing_multi_auto__destroy(skel);
+}
+
+static void expect_einval(const struct bpf_program *prog, const char *pattern,
+			  const struct bpf_tracing_multi_opts *opts, const char *name)
+{
+	struct bpf_link *link;
+
+	link = bpf_program__attach_tracing_multi(prog, pattern, opts);
+	if (!ASSERT_NULL(link, name))
+		bpf_link__destroy(link);
+	else
+		ASSERT_EQ(errno, EINVAL, name);
+}
+
+static void test_bad_opts(void)
+{
+	static const char *const name = "bpf_fentry_test1";
+	struct tracing_multi_auto *skel = open_and_load();
+	const struct bpf_program *prog;
+	const __u64 cookie = 1;
+	const __u32 id = 1;
+	const int fd = 0;
+	const struct {
+		const char *pattern, *name;
+		struct bpf_tracing_multi_opts opts;
+	} bad[] = {
+		{ name, "pattern and syms", { .syms = (const char **)&name, .cnt = 1 } },
+		{ name, "pattern and ids", { .ids = &id, .cnt = 1 } },
+		{ name, "pattern and cookies", { .cookies = &cookie } },
+		{ name, "pattern and cnt", { .cnt = 1 } },
+		{ NULL, "syms and ids",
+		  { .syms = (const char **)&name, .ids = &id, .cnt = 1 } },
+		{ NULL, "syms and tgt_fds",
+		  { .syms = (const char **)&name, .tgt_fds = &fd, .cnt = 1 } },
+		{ NULL, "syms without cnt", { .syms = (const char **)&name } },
+		{ NULL, "ids without cnt", { .ids = &id } },
+		{ NULL, "cnt alone", { .cnt = 1 } },
+		{ NULL, "nothing", {} },
+	};
+	int i;
+
+	if (!skel)
+		return;
+	prog = skel->progs.by_hand;
+	for (i = 0; i < ARRAY_SIZE(bad); i++) {
+		struct bpf_tracing_multi_opts opts = bad[i].opts;
+
+		opts.sz = sizeof(opts);
+		expect_einval(prog, bad[i].pattern, &opts, bad[i].name);
+	}
+	expect_einval(prog, NULL, NULL, "no options");
+	expect_einval(skel->progs.run_fentry_tests, name, NULL, "no multi program");
+	tracing_multi_auto__destroy(skel);
+}
+
+/* ctx is typed by what the program is loaded for, not by its section. */
+static void test_set_attach_target(void)
+{
+	struct tracing_multi_auto *skel;
+	struct bpf_link *link;
+
+	skel = tracing_multi_auto__open();
+	if (!ASSERT_OK_PTR(skel, "open"))
+		return;
+	ASSERT_OK(bpf_program__set_attach_target(skel->progs.list_typed, 0,
+						 "bpf_fentry_test5"), "set_attach_target");
+	if (!ASSERT_OK(tracing_multi_auto__load(skel), "load"))
+		goto out;
+	/* the second argument of bpf_fentry_test5 is void *: a scalar, too */
+	link = bpf_program__attach_tracing_multi(skel->progs.list_typed,
+						 "bpf_fentry_test5,bpf_fentry_test2", NULL);
+	if (ASSERT_OK_PTR(link, "attach"))
+		bpf_link__destroy(link);
+out:
+	tracing_multi_auto__destroy(skel);
+}
+
+static void test_link_pin(void)
+{
+	static const char path[] = "/sys/fs/bpf/tracing_multi_link_libbpf";
+	struct tracing_multi_auto *skel = open_and_load();
+	struct bpf_link *link, *pinned = NULL;
+
+	if (!skel)
+		return;
+	unlink(path);
+	link = bpf_program__attach_tracing_multi(skel->progs.by_hand,
+						 "bpf_fentry_test1,bpf_fentry_test2", NULL);
+	if (!ASSERT_OK_PTR(link, "attach"))
+		goto out;
+	ASSERT_OK(bpf_link__pin(link, path), "pin");
+	bpf_link__destroy(link);
+	trigger(skel);
+	ASSERT_EQ(skel->bss->entry_hits, 2, "pinned");
+	pinned = bpf_link__open(path);
+	ASSERT_OK_PTR(pinned, "bpf_link__open");
+	ASSERT_OK(bpf_link__unpin(pinned), "unpin");
+	bpf_link__destroy(pinned);
+	trigger(skel);
+	ASSERT_EQ(skel->bss->entry_hits, 2, "gone");
+out:
+	unlink(path);
+	tracing_multi_auto__destroy(skel);
+}
+
+static void test_type_names(void)
+{
+	ASSERT_STREQ(libbpf_bpf_link_type_str(BPF_LINK_TYPE_TRACING_MULTI),
+		     "tracing_multi", "link type");
+	ASSERT_STREQ(libbpf_bpf_attach_type_str(BPF_TRACE_FENTRY_MULTI),
+		     "trace_fentry_multi", "fentry");
+	ASSERT_STREQ(libbpf_bpf_attach_type_str(BPF_TRACE_FEXIT_MULTI),
+		     "trace_fexit_multi", "fexit");
+	ASSERT_STREQ(libbpf_bpf_attach_type_str(BPF_MODIFY_RETURN_MULTI),
+		     "modify_return_multi", "fmod_ret");
+}
+
+#define NR_NAMES 20000
+
+/* Many names resolve before the last one, which does not exist, is refused.
+ * Time is printed, not judged.
+ */
+static void test_many_names(void)
+{
+	LIBBPF_OPTS(bpf_tracing_multi_opts, opts);
+	struct tracing_multi_auto *skel = open_and_load();
+	struct btf *btf = multi_vmlinux_btf();
+	__u32 id, type_cnt = btf__type_cnt(btf), bad_idx = 0;
+	const struct btf_type *t;
+	struct bpf_link *link;
+	const char **syms;
+	int cnt = 0;
+	__u64 start;
+
+	if (!skel)
+		return;
+	syms = calloc(NR_NAMES + 1, sizeof(*syms));
+	if (!ASSERT_OK_PTR(syms, "calloc"))
+		goto out;
+	for (id = 1; id < type_cnt && cnt < NR_NAMES; id++) {
+		t = btf__type_by_id(btf, id);
+		if (btf_is_func(t))
+			syms[cnt++] = btf__name_by_offset(btf, t->name_off);
+	}
+	if (!ASSERT_GT(cnt, 1000, "names"))
+		goto out;
+	syms[cnt] = "no_such_function";
+	opts.syms = syms;
+	opts.cnt = cnt + 1;
+	opts.bad_idx = &bad_idx;
+	start = get_time_ns();
+	link = bpf_program__attach_tracing_multi(skel->progs.by_hand, NULL, &opts);
+	printf("%s: %d names in %llu ms\n", __func__, cnt,
+	       (get_time_ns() - start) / 1000000);
+	if (!ASSERT_NULL(link, "no such function"))
+		bpf_link__destroy(link);
+	ASSERT_EQ(errno, ENOENT, "errno");
+	ASSERT_EQ(bad_idx, cnt, "all but the last one resolved");
+out:
+	free(syms);
+	tracing_multi_auto__destroy(skel);
+}
+
+static const struct {
+	const char *name;
+	void (*run)(void);
+} subtests[] = {
+	{ "autoattach", test_autoattach },
+	{ "pattern", test_pattern },
+	{ "bad_patterns", test_bad_patterns },
+	{ "syms", test_syms },
+	{ "ids", test_ids },
+	{ "match_fn", test_match_fn },
+	{ "bad_opts", test_bad_opts },
+	{ "set_attach_target", test_set_attach_target },
+	{ "link_pin", test_link_pin },
+	{ "type_names", test_type_names },
+	{ "many_names", test_many_names },
+};
+
+void serial_test_tracing_multi_link_libbpf(void)
+{
+	int i;
+
+	if (!env.has_testmod) {
+		test__skip();
+		return;
+	}
+	if (!multi_init())
+		goto out;
+	for (i = 0; i < ARRAY_SIZE(subtests); i++) {
+		if (test__start_subtest(subtests[i].name))
+			subtests[i].run();
+	}
+out:
+	multi_fini();
+}
