@@ -43,9 +43,9 @@ test-tools:	## the tests of the scripts themselves (T='roundtrip ...')
 	@scripts/tests/run
 check-bases:	## does the series apply to every 6.12 that apt offers?
 	@scripts/check-bases
-check-series:	## checkpatch and objects of each patch
+check-series:	## checkpatch and objects of each patch (ONLY=style, ONLY=objects)
 	@scripts/check-series
-compile-matrix:	## objects for other architectures, clang and reduced configs
+compile-matrix:	## objects for other architectures, clang, reduced configs (VARIANTS='arm64')
 	@scripts/compile-matrix
 
 .PHONY: clean
