@@ -41,7 +41,9 @@ struct ptr_array {
  * @arr: array to append to
  * @ptr: pointer that is not in @arr yet
  *
- * May sleep. Return: 0, or -ENOMEM with @arr unchanged.
+ * Context: may sleep.
+ *
+ * Return: 0, or -ENOMEM with @arr unchanged.
  */
 static inline int ptr_array_add(struct ptr_array *arr, void *ptr)
 {
@@ -49,7 +51,8 @@ static inline int ptr_array_add(struct ptr_array *arr, void *ptr)
 		u32 cap = max_t(u32, 16, arr->cap * 3 / 2);
 		void **ptrs;
 
-		ptrs = krealloc_array(arr->ptrs, cap, sizeof(*ptrs), GFP_KERNEL);
+		ptrs = krealloc_array(arr->ptrs, cap, sizeof(*ptrs),
+				      GFP_KERNEL | __GFP_NOWARN);
 		if (!ptrs)
 			return -ENOMEM;
 		arr->ptrs = ptrs;
@@ -66,7 +69,10 @@ static inline int ptr_array_add(struct ptr_array *arr, void *ptr)
  * @ptr: pointer to look for
  *
  * Searches from the end, since targets of one object tend to come in a row.
- * May be called in any context.
+ *
+ * Context: any.
+ *
+ * Return: true if @ptr is in @arr.
  */
 static inline bool ptr_array_has(const struct ptr_array *arr, const void *ptr)
 {

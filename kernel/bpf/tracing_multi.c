@@ -42,8 +42,11 @@
  * @progs: the BPF programs that targets are in, one reference each
  * @mods: the modules that targets are in, one reference each
  *
+ * @order: indices of the targets in the order in which they are shown
+ *
  * The references keep the object ids in the trampolines' keys valid, the code
  * of the targets in place, and are dropped after the last trampoline update.
+ * They include those of objects whose targets were all left out.
  */
 struct bpf_tracing_multi_link {
 	struct bpf_tramp_multi_link link;
@@ -51,6 +54,7 @@ struct bpf_tracing_multi_link {
 	struct ptr_array btfs;
 	struct ptr_array progs;
 	struct ptr_array mods;
+	u32 *order;
 };
 
 /* One target, as the caller named it. Lives while the link is created. */
@@ -136,18 +140,17 @@ static void tracing_multi_link_dealloc(struct bpf_link *link)
 		cond_resched();
 	}
 	kvfree(tm->link.entries);
+	kvfree(tm->order);
 	put_refs(&tm->mods, put_module);
 	put_refs(&tm->progs, put_prog);
 	put_refs(&tm->btfs, put_btf);
 	kfree(tm);
 }
 
-/* The kind of object that a target of trampoline key @key is in, as
- * bpf_trampoline_compute_key() made it.
- */
 static u32 key_obj_kind(u64 key)
 {
-	return key & 0x80000000 ? BPF_TRACING_MULTI_OBJ_BTF : BPF_TRACING_MULTI_OBJ_PROG;
+	return bpf_trampoline_key_is_prog(key) ? BPF_TRACING_MULTI_OBJ_PROG :
+						 BPF_TRACING_MULTI_OBJ_BTF;
 }
 
 /* By kind of object, id of the object, BTF id in the object. */
@@ -169,57 +172,60 @@ static int entry_order_cmp(const void *a, const void *b, const void *priv)
 	return key_cmp(entries[*(u32 *)a].trampoline->key, entries[*(u32 *)b].trampoline->key);
 }
 
-/* Indices of the entries in the order in which they are shown. The entries
- * themselves can't be sorted, lists have their conns.
+/* Put the entries in the order in which they are shown: their indices, since the
+ * entries themselves must stay where they are once lists have their conns. Room
+ * for the indices is there before anything is attached, and this can't fail.
  */
-static u32 *tracing_multi_order(const struct bpf_tramp_multi_link *mlink)
+static void tracing_multi_sort(struct bpf_tracing_multi_link *tm)
 {
-	u32 *order, i;
+	u32 i;
 
-	order = kvmalloc_array(mlink->cnt, sizeof(*order), GFP_KERNEL);
-	if (!order)
-		return NULL;
-	for (i = 0; i < mlink->cnt; i++)
-		order[i] = i;
-	sort_r(order, mlink->cnt, sizeof(*order), entry_order_cmp, NULL, mlink->entries);
-	return order;
+	for (i = 0; i < tm->link.cnt; i++)
+		tm->order[i] = i;
+	sort_r(tm->order, tm->link.cnt, sizeof(*tm->order), entry_order_cmp, NULL,
+	       tm->link.entries);
 }
 
-/* Id of the BTF object that all targets are in, 0 if there is no such. */
+/* Id of the BTF object that all targets are in, 0 if there is no such. In the
+ * order in which targets are shown, those of one object are in a row.
+ */
 static u32 tracing_multi_btf_obj_id(const struct bpf_tracing_multi_link *tm)
 {
-	if (tm->progs.cnt || tm->btfs.cnt != 1)
+	u64 first = tm->link.entries[tm->order[0]].trampoline->key;
+	u64 last = tm->link.entries[tm->order[tm->link.cnt - 1]].trampoline->key;
+	u32 first_id, last_id;
+
+	bpf_trampoline_unpack_key(first, &first_id, NULL);
+	bpf_trampoline_unpack_key(last, &last_id, NULL);
+	if (bpf_trampoline_key_is_prog(last) || first_id != last_id)
 		return 0;
-	return btf_obj_id(tm->btfs.ptrs[0]);
+	return first_id;
 }
 
 static void tracing_multi_link_show_fdinfo(const struct bpf_link *link, struct seq_file *seq)
 {
 	struct bpf_tracing_multi_link *tm = to_tracing_multi(link);
 	bool show_addr = kallsyms_show_value(current_cred());
-	u32 *order, i, obj_id, btf_id;
+	u32 i, obj_id, btf_id;
 
 	seq_printf(seq,
 		   "attach_type:\t%d\n"
 		   "target_cnt:\t%u\n",
 		   tm->attach_type, tm->link.cnt);
 
-	order = tracing_multi_order(&tm->link);
-	if (!order)
-		return;
-
 	seq_puts(seq, "obj_kind\t obj_id\t btf_id\t cookie\t func\n");
-	for (i = 0; i < tm->link.cnt; i++) {
-		const struct bpf_tramp_multi_link_entry *entry = &tm->link.entries[order[i]];
+	/* once the buffer is full, all is shown again with a larger one */
+	for (i = 0; i < tm->link.cnt && !seq_has_overflowed(seq); i++) {
+		const struct bpf_tramp_multi_link_entry *entry = &tm->link.entries[tm->order[i]];
+		u64 key = entry->trampoline->key;
 
-		bpf_trampoline_unpack_key(entry->trampoline->key, &obj_id, &btf_id);
+		bpf_trampoline_unpack_key(key, &obj_id, &btf_id);
 		seq_printf(seq, "%s\t %u\t %u\t %llu\t %pS\n",
-			   key_obj_kind(entry->trampoline->key) == BPF_TRACING_MULTI_OBJ_PROG ?
-			   "prog" : "btf", obj_id, btf_id, entry->conn.cookie,
+			   bpf_trampoline_key_is_prog(key) ? "prog" : "btf", obj_id, btf_id,
+			   entry->conn.cookie,
 			   show_addr ? entry->trampoline->func.addr : NULL);
 		cond_resched();
 	}
-	kvfree(order);
 }
 
 struct tracing_multi_ubufs {
@@ -248,20 +254,16 @@ static int tracing_multi_put_entry(const struct tracing_multi_ubufs *to, u32 i,
 	return 0;
 }
 
-static int tracing_multi_put_entries(const struct bpf_tramp_multi_link *mlink,
+static int tracing_multi_put_entries(const struct bpf_tracing_multi_link *tm,
 				     const struct tracing_multi_ubufs *to, u32 cnt)
 {
-	u32 *order, i;
 	int err = 0;
+	u32 i;
 
-	order = tracing_multi_order(mlink);
-	if (!order)
-		return -ENOMEM;
 	for (i = 0; i < cnt && !err; i++) {
-		err = tracing_multi_put_entry(to, i, &mlink->entries[order[i]]);
+		err = tracing_multi_put_entry(to, i, &tm->link.entries[tm->order[i]]);
 		cond_resched();
 	}
-	kvfree(order);
 	return err;
 }
 
@@ -290,7 +292,7 @@ static int tracing_multi_link_fill_link_info(const struct bpf_link *link,
 	if (!has_buf)
 		return 0;
 
-	err = tracing_multi_put_entries(&tm->link, &to, min(ucnt, cnt));
+	err = tracing_multi_put_entries(tm, &to, min(ucnt, cnt));
 	if (err)
 		return err;
 	return ucnt < cnt ? -ENOSPC : 0;
@@ -385,6 +387,10 @@ static int resolve_targets(struct bpf_tracing_multi_link *tm, struct tracing_mul
 	for (i = 0; i < req->cnt; i++) {
 		struct tracing_multi_target *tgt = &req->targets[i];
 
+		if (fatal_signal_pending(current))
+			return -EINTR;
+		cond_resched();
+
 		tgt->idx = i;
 		tgt->btf_id = req->ids[i];
 		if (req->tgt_fds)
@@ -392,11 +398,12 @@ static int resolve_targets(struct bpf_tracing_multi_link *tm, struct tracing_mul
 		else
 			err = resolve_own(tm, tgt, req->prog);
 		if (err) {
-			req->refused = err;
-			req->bad_idx = i;
+			if (err != -ENOMEM) {
+				req->refused = err;
+				req->bad_idx = i;
+			}
 			return err;
 		}
-		cond_resched();
 	}
 	return 0;
 }
@@ -415,15 +422,37 @@ static int target_cmp(const void *a, const void *b)
 	return ta->idx < tb->idx ? -1 : 1;
 }
 
+static bool same_object(const struct tracing_multi_target *a, const struct tracing_multi_target *b)
+{
+	return a->prog == b->prog && a->btf == b->btf;
+}
+
 static bool same_target(const struct tracing_multi_target *a, const struct tracing_multi_target *b)
 {
-	return a->prog == b->prog && a->btf == b->btf && a->btf_id == b->btf_id;
+	return same_object(a, b) && a->btf_id == b->btf_id;
+}
+
+/* Ascending ids in one object, as most callers have them: no two are the same. */
+static bool targets_ascend(const struct tracing_multi_req *req)
+{
+	u32 i;
+
+	for (i = 1; i < req->cnt; i++) {
+		const struct tracing_multi_target *tgt = &req->targets[i];
+
+		if (!same_object(tgt, tgt - 1) || tgt->btf_id <= tgt[-1].btf_id)
+			return false;
+	}
+	return true;
 }
 
 static int mark_duplicates(struct tracing_multi_req *req)
 {
 	struct tracing_multi_target **sorted;
 	u32 i;
+
+	if (targets_ascend(req))
+		return 0;
 
 	sorted = kvmalloc_array(req->cnt, sizeof(*sorted), GFP_KERNEL);
 	if (!sorted)
@@ -492,8 +521,8 @@ static int add_entries(struct bpf_tracing_multi_link *tm, struct tracing_multi_r
 	u32 i;
 
 	for (i = 0; i < req->cnt; i++) {
-		struct bpf_attach_target_info info = {};
 		struct tracing_multi_target *tgt = &req->targets[i];
+		struct bpf_attach_target_info info;
 
 		if (fatal_signal_pending(current))
 			return -EINTR;
@@ -520,9 +549,34 @@ static int attach_entries(struct bpf_tracing_multi_link *tm, struct tracing_mult
 	int err;
 
 	err = bpf_trampoline_multi_link_prog(&tm->link, req->skip_refused, &bad_entry);
-	if (err && bad_entry != U32_MAX)
+	if (err && bad_entry != U32_MAX) {
 		refuse_target(req, req->targets[bad_entry].idx, err);
+		/* none is left: tell why of the first one that was refused */
+		if (bpf_tramp_target_refused(err))
+			err = req->refused;
+	}
+	if (!err)
+		tracing_multi_sort(tm);
 	return err;
+}
+
+/* Give back the room of entries that were left out, and get that for the order.
+ * Nothing is attached yet, so entries may move.
+ */
+static int fit_entries(struct bpf_tracing_multi_link *tm, u32 max_cnt)
+{
+	struct bpf_tramp_multi_link_entry *entries;
+	u32 cnt = tm->link.cnt;
+
+	if (cnt < max_cnt) {
+		entries = kvmemdup(tm->link.entries, cnt * sizeof(*entries), GFP_KERNEL_ACCOUNT);
+		if (!entries)
+			return -ENOMEM;
+		kvfree(tm->link.entries);
+		tm->link.entries = entries;
+	}
+	tm->order = kvmalloc_array(cnt, sizeof(*tm->order), GFP_KERNEL_ACCOUNT);
+	return tm->order ? 0 : -ENOMEM;
 }
 
 static struct bpf_tracing_multi_link *tracing_multi_link_alloc(struct bpf_prog *prog, u32 cnt,
@@ -530,10 +584,10 @@ static struct bpf_tracing_multi_link *tracing_multi_link_alloc(struct bpf_prog *
 {
 	struct bpf_tracing_multi_link *tm;
 
-	tm = kzalloc(sizeof(*tm), GFP_KERNEL);
+	tm = kzalloc(sizeof(*tm), GFP_KERNEL_ACCOUNT);
 	if (!tm)
 		return NULL;
-	tm->link.entries = kvcalloc(cnt, sizeof(*tm->link.entries), GFP_KERNEL);
+	tm->link.entries = kvcalloc(cnt, sizeof(*tm->link.entries), GFP_KERNEL_ACCOUNT);
 	if (!tm->link.entries) {
 		kfree(tm);
 		return NULL;
@@ -546,8 +600,8 @@ static struct bpf_tracing_multi_link *tracing_multi_link_alloc(struct bpf_prog *
 static int tracing_multi_link_create(struct bpf_prog *prog, enum bpf_attach_type attach_type,
 				     struct tracing_multi_req *req)
 {
-	struct bpf_link_primer primer;
 	struct bpf_tracing_multi_link *tm;
+	struct bpf_link_primer primer;
 	int err;
 
 	tm = tracing_multi_link_alloc(prog, req->cnt, attach_type);
@@ -561,6 +615,9 @@ static int tracing_multi_link_create(struct bpf_prog *prog, enum bpf_attach_type
 	if (err)
 		goto err_dealloc;
 	err = add_entries(tm, req);
+	if (err)
+		goto err_dealloc;
+	err = fit_entries(tm, req->cnt);
 	if (err)
 		goto err_dealloc;
 
@@ -600,46 +657,47 @@ static int tracing_multi_check_attr(const union bpf_attr *attr)
 	return 0;
 }
 
-static void tracing_multi_req_free(struct tracing_multi_req *req)
+/* Copy an array of the caller's. Return: NULL if it has none, or an ERR_PTR(). */
+static void *copy_array(u64 from, bool is_kernel, u32 cnt, size_t size)
 {
-	kvfree(req->ids);
-	kvfree(req->cookies);
-	kvfree(req->tgt_fds);
-	kvfree(req->targets);
+	if (!from)
+		return NULL;
+	return kvmemdup_bpfptr(make_bpfptr(from, is_kernel), cnt * size);
 }
 
-/* Copy an array of the caller's to *@to, or leave *@to NULL if it has none. */
-static int copy_array(void *to, u64 from, bool is_kernel, u32 cnt, size_t size)
+static void free_array(const void *arr)
 {
-	void *copy;
+	if (!IS_ERR(arr))
+		kvfree(arr);
+}
 
-	if (!from)
-		return 0;
-	copy = kvmemdup_bpfptr(make_bpfptr(from, is_kernel), cnt * size);
-	if (IS_ERR(copy))
-		return PTR_ERR(copy);
-	*(void **)to = copy;
-	return 0;
+static void tracing_multi_req_free(struct tracing_multi_req *req)
+{
+	free_array(req->ids);
+	free_array(req->cookies);
+	free_array(req->tgt_fds);
+	kvfree(req->targets);
 }
 
 static int tracing_multi_req_init(struct tracing_multi_req *req, const union bpf_attr *attr,
 				  bool is_kernel)
 {
 	u32 cnt = attr->link_create.tracing_multi.cnt;
-	int err;
 
 	req->cnt = cnt;
 	req->skip_refused = attr->link_create.flags & BPF_F_TRACING_MULTI_SKIP_INVALID;
-	err = copy_array(&req->ids, attr->link_create.tracing_multi.ids, is_kernel,
-			 cnt, sizeof(*req->ids));
-	if (!err)
-		err = copy_array(&req->cookies, attr->link_create.tracing_multi.cookies, is_kernel,
-				 cnt, sizeof(*req->cookies));
-	if (!err)
-		err = copy_array(&req->tgt_fds, attr->link_create.tracing_multi.tgt_fds, is_kernel,
-				 cnt, sizeof(*req->tgt_fds));
-	if (err)
-		return err;
+	req->ids = copy_array(attr->link_create.tracing_multi.ids, is_kernel,
+			      cnt, sizeof(*req->ids));
+	if (IS_ERR(req->ids))
+		return PTR_ERR(req->ids);
+	req->cookies = copy_array(attr->link_create.tracing_multi.cookies, is_kernel,
+				  cnt, sizeof(*req->cookies));
+	if (IS_ERR(req->cookies))
+		return PTR_ERR(req->cookies);
+	req->tgt_fds = copy_array(attr->link_create.tracing_multi.tgt_fds, is_kernel,
+				  cnt, sizeof(*req->tgt_fds));
+	if (IS_ERR(req->tgt_fds))
+		return PTR_ERR(req->tgt_fds);
 
 	req->targets = kvcalloc(cnt, sizeof(*req->targets), GFP_KERNEL);
 	return req->targets ? 0 : -ENOMEM;
@@ -669,10 +727,11 @@ static void tracing_multi_put_bad_idx(const struct tracing_multi_req *req, bpfpt
  *
  * Context: process context, may sleep.
  *
- * Return: fd of the new link, or a negative error: -EINVAL, -E2BIG, -EFAULT,
- * -EBADF, -ENOMEM for the call as a whole; -EINVAL, -ENOENT, -EOPNOTSUPP,
- * -ENOTSUPP, -EBUSY, -E2BIG for a refused target, whose index then is in
- * bad_idx; -EINTR if the task was killed. On failure nothing is attached.
+ * Return: fd of the new link, or a negative error: -EINVAL, -E2BIG, -EFAULT for
+ * the call as a whole; -EINVAL, -EBADF, -ENOENT, -EOPNOTSUPP, -ENOTSUPP, -EBUSY,
+ * -E2BIG for a refused target, whose index then is in bad_idx; -ENOMEM, -EPERM
+ * (bpf_jit_limit), -EMFILE, -ENFILE, -ENOSPC for lack of resources; -EINTR if
+ * the task was killed. On failure nothing is attached.
  */
 int bpf_tracing_multi_attach(struct bpf_prog *prog, const union bpf_attr *attr, bpfptr_t uattr,
 			     u32 uattr_size)

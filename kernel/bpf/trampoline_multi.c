@@ -49,7 +49,12 @@ static void multi_unlink_entries(struct bpf_tramp_multi_link *mlink, u32 cnt)
 	while (cnt--) {
 		struct bpf_tramp_multi_link_entry *entry = &mlink->entries[cnt];
 
-		WARN_ON_ONCE(bpf_trampoline_unlink_prog(&entry->conn, entry->trampoline, NULL));
+		/* If it fails, for lack of memory for an image without the
+		 * program, the function goes on calling the program: keep that
+		 * for ever.
+		 */
+		if (WARN_ON_ONCE(bpf_trampoline_unlink_prog(&entry->conn, entry->trampoline, NULL)))
+			bpf_prog_inc(entry->conn.link->prog);
 		cond_resched();
 	}
 }

@@ -433,6 +433,9 @@ static void scan_kallsyms(struct func_index **idxs, size_t cnt)
 			continue;
 
 		name = split_symbol(sym + 3, &mod);
+		/* trampolines and BPF programs: at the end, and slow to read */
+		if (mod && strcmp(mod, "bpf") == 0)
+			break;
 		idx = find_index(idxs, cnt, mod);
 		if (idx)
 			func_index_note(idx, name, FUNC_SYMBOL);

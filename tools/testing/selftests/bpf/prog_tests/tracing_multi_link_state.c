@@ -9,7 +9,6 @@
 #include "tracing_multi_helpers.h"
 #include "progs/tracing_multi.h"
 #include "tracing_multi_link.skel.h"
-#include "tracing_multi_match.skel.h"
 #include "tracing_multi_target.skel.h"
 
 #define WAIT_STEPS 1000
