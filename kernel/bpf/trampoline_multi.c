@@ -2,141 +2,678 @@
 /*
  * Attach the program of one link to many trampolines, and detach it again.
  *
- * The trampolines are updated one after the other, each by the same code that
- * serves links to a single function. So at any moment some functions may be
- * traced already while others are not yet.
+ * Both go through the entries of the link in the order of addresses, a chunk at
+ * a time: the trampolines of a chunk get their new images, mostly shared ones,
+ * and then all its functions are patched in one update of ftrace, which costs
+ * what the functions of the chunk cost. Between two chunks others get at the
+ * trampolines, and the task may be rescheduled, or be killed.
+ *
+ * So at any moment some functions may be traced already while others are not yet.
  */
 #include <linux/bpf.h>
 #include <linux/bpf_tramp_multi.h>
+#include <linux/ftrace.h>
 #include <linux/sched.h>
 #include <linux/sched/signal.h>
+#include <linux/sort.h>
 
-/**
- * bpf_tramp_target_refused - tell refusal of one target from a general failure
- * @err: negative error of checking or attaching one target
- *
- * Return: true if @err says that this target can't be attached, whatever
- * happens to the others. False for lack of resources, or a signal: going on
- * with the other targets makes no sense then.
+#include "trampoline.h"
+
+/* As many as x86 patches in one go. */
+#define MULTI_CHUNK	256
+
+/* A function in a chunk. */
+struct multi_slot {
+	struct bpf_tramp_multi_link_entry *entry;
+	struct bpf_tramp_image *im;	/* it shall call, NULL for none */
+	int err;			/* why it is left as it was */
+};
+
+/* The chunk that is being worked on, by the one who has all trampoline locks.
+ * It is static, so that detaching needs no memory for it.
  */
-bool bpf_tramp_target_refused(int err)
+static struct multi_slot multi_slots[MULTI_CHUNK];
+
+static unsigned long multi_ip(const struct bpf_tramp_multi_link_entry *entry)
 {
-	switch (err) {
-	case -EINVAL:
-	case -ENOENT:
-	case -EOPNOTSUPP:
-	case -ENOTSUPP:
-	case -EBUSY:
-	case -E2BIG:
-		return true;
-	default:
-		return false;
+	const struct bpf_trampoline *tr = entry->trampoline;
+
+#ifdef CONFIG_DYNAMIC_FTRACE_DIRECT_UPDATE
+	if (tr->func.ftrace_managed)
+		return tr->direct.ip;
+#endif
+	return (unsigned long)tr->func.addr;
+}
+
+static int multi_ip_cmp(const void *a, const void *b, const void *priv)
+{
+	const struct bpf_tramp_multi_link_entry *entries = priv;
+	u32 ia = *(const u32 *)a, ib = *(const u32 *)b;
+	unsigned long ip_a = multi_ip(&entries[ia]), ip_b = multi_ip(&entries[ib]);
+
+	if (ip_a != ip_b)
+		return ip_a < ip_b ? -1 : 1;
+	return ia < ib ? -1 : 1;
+}
+
+static void multi_sort(struct bpf_tramp_multi_link *mlink)
+{
+	u32 i;
+
+	for (i = 0; i < mlink->cnt; i++)
+		mlink->by_ip[i] = i;
+	sort_r(mlink->by_ip, mlink->cnt, sizeof(*mlink->by_ip), multi_ip_cmp, NULL,
+	       mlink->entries);
+}
+
+static bool multi_attached(const struct bpf_tramp_multi_link_entry *entry)
+{
+	return !hlist_unhashed(&entry->conn.tramp_hlist);
+}
+
+#ifdef CONFIG_DYNAMIC_FTRACE_DIRECT_UPDATE
+static struct ftrace_direct_change multi_changes[MULTI_CHUNK];
+
+static bool slot_in_ftrace(const struct multi_slot *slot)
+{
+	return !slot->err && slot->entry->trampoline->func.ftrace_managed;
+}
+
+static u32 slots_to_changes(const struct multi_slot *slots, u32 cnt)
+{
+	u32 i, nr = 0;
+
+	for (i = 0; i < cnt; i++) {
+		if (!slot_in_ftrace(&slots[i]))
+			continue;
+		multi_changes[nr++] = (struct ftrace_direct_change) {
+			.entry = &slots[i].entry->trampoline->direct,
+			.addr = slots[i].im ? (unsigned long)slots[i].im->image : 0,
+			.share_ipmodify = slots[i].im &&
+				bpf_tramp_flags_share_ipmodify(slots[i].im->flags),
+		};
+	}
+	return nr;
+}
+
+/* The function has an IPMODIFY user: try again with an image of its own. */
+static int slot_share_ipmodify(struct multi_slot *slot)
+{
+	struct bpf_trampoline *tr = slot->entry->trampoline;
+
+	bpf_tramp_image_discard(slot->im);
+	tr->flags |= BPF_TRAMP_F_SHARE_IPMODIFY;
+	slot->im = bpf_trampoline_make_image(tr);
+	if (!IS_ERR(slot->im))
+		return 0;
+	slot->err = PTR_ERR(slot->im);
+	slot->im = NULL;
+	return slot->err;
+}
+
+/* Note in the slots what ftrace has against their changes. */
+static void changes_refused(struct multi_slot *slots, u32 cnt)
+{
+	u32 i, nr = 0;
+
+	for (i = 0; i < cnt; i++) {
+		int err;
+
+		if (!slot_in_ftrace(&slots[i]))
+			continue;
+		err = multi_changes[nr++].err;
+		if (err == -EAGAIN)
+			slot_share_ipmodify(&slots[i]);
+		else if (err)
+			/* the function was there when its trampoline was made */
+			slots[i].err = err == -ENODEV ? -ENOENT : err;
 	}
 }
 
-static int multi_link_entry(struct bpf_tramp_multi_link_entry *entry)
+/*
+ * Let the functions that ftrace manages call their images. Those it refuses are
+ * left out, with their errors in the slots.
+ *
+ * Return: 0, or why none is changed.
+ */
+static int slots_set_calls(struct multi_slot *slots, u32 cnt)
 {
-	/* A long attach must not keep a killed task alive. */
-	if (fatal_signal_pending(current))
-		return -EINTR;
+	u32 nr;
+	int err;
 
-	cond_resched();
-	return bpf_trampoline_link_prog(&entry->conn, entry->trampoline, NULL);
+	for (;;) {
+		nr = slots_to_changes(slots, cnt);
+		if (!nr)
+			return 0;
+		err = ftrace_direct_update(multi_changes, nr);
+		if (err != -EBUSY && err != -ENODEV && err != -EAGAIN)
+			return err;
+		changes_refused(slots, cnt);
+	}
 }
 
-static void multi_unlink_entries(struct bpf_tramp_multi_link *mlink, u32 cnt)
+static bool slot_needs_call(const struct multi_slot *slot)
 {
-	while (cnt--) {
-		struct bpf_tramp_multi_link_entry *entry = &mlink->entries[cnt];
+	return !slot->err && !slot->entry->trampoline->func.ftrace_managed;
+}
 
-		/* If it fails, for lack of memory for an image without the
-		 * program, the function goes on calling the program: keep that
-		 * for ever.
-		 */
-		if (WARN_ON_ONCE(bpf_trampoline_unlink_prog(&entry->conn, entry->trampoline, NULL)))
-			bpf_prog_inc(entry->conn.link->prog);
+/* Has another user of direct calls, or another trampoline, the function? */
+static bool multi_ip_busy(const struct bpf_trampoline *tr)
+{
+	return tr->func.ftrace_managed && !tr->cur_image &&
+		ftrace_find_rec_direct(tr->direct.ip);
+}
+#else
+static int slots_set_calls(struct multi_slot *slots, u32 cnt)
+{
+	return 0;
+}
+
+static bool slot_needs_call(const struct multi_slot *slot)
+{
+	return !slot->err;
+}
+
+static bool multi_ip_busy(const struct bpf_trampoline *tr)
+{
+	return false;
+}
+#endif
+
+/* Those that are patched one by one: functions of BPF programs, and all
+ * functions where ftrace can't update many.
+ */
+static int slot_set_call(struct multi_slot *slot)
+{
+	struct bpf_trampoline *tr = slot->entry->trampoline;
+	u32 flags = tr->flags;
+	int err;
+
+	err = bpf_trampoline_set_call(tr, slot->im, true);
+	if (err == -EAGAIN) {
+		bpf_tramp_image_discard(slot->im);
+		tr->flags = flags | BPF_TRAMP_F_SHARE_IPMODIFY;
+		slot->im = bpf_trampoline_make_image(tr);
+		if (IS_ERR(slot->im)) {
+			err = PTR_ERR(slot->im);
+			slot->im = NULL;
+		} else {
+			err = bpf_trampoline_set_call(tr, slot->im, true);
+		}
+	}
+	if (err)
+		tr->flags = flags;
+	slot->err = err;
+	return err;
+}
+
+static void slot_prepare_link(struct multi_slot *slot)
+{
+	struct bpf_tramp_multi_link_entry *entry = slot->entry;
+
+	slot->im = NULL;
+	slot->err = bpf_trampoline_check_conn(entry->trampoline, &entry->conn);
+	if (slot->err)
+		return;
+
+	bpf_trampoline_add_conn(entry->trampoline, &entry->conn);
+	slot->im = bpf_trampoline_make_image(entry->trampoline);
+	if (IS_ERR(slot->im)) {
+		slot->err = PTR_ERR(slot->im);
+		slot->im = NULL;
+	}
+}
+
+/* Leave the function as it was. */
+static void slot_cancel_link(struct multi_slot *slot)
+{
+	bpf_tramp_image_discard(slot->im);
+	slot->im = NULL;
+	if (multi_attached(slot->entry))
+		bpf_trampoline_del_conn(slot->entry->trampoline, &slot->entry->conn);
+}
+
+/* How far a link has come. */
+struct multi_attach {
+	struct bpf_tramp_multi_link *mlink;
+	bool skip_refused;
+	int refused;		/* error of the first entry that refused */
+	u32 bad_entry;		/* its index */
+	bool dropped;		/* some entries are to be left out */
+};
+
+/* Return: 0 if the entry is to be left out, else what to fail with */
+static int multi_refused(struct multi_attach *at, struct bpf_tramp_multi_link_entry *entry, int err)
+{
+	u32 idx = entry - at->mlink->entries;
+
+	if (!bpf_tramp_target_refused(err))
+		return err;
+	if (!at->refused || idx < at->bad_entry) {
+		at->refused = err;
+		at->bad_entry = idx;
+	}
+	if (!at->skip_refused)
+		return at->refused;
+	entry->conn.link = NULL;
+	at->dropped = true;
+	return 0;
+}
+
+/* Take the slots with errors out of the chunk. Return: 0, or what to fail with. */
+static int slots_drop_failed(struct multi_attach *at, struct multi_slot *slots, u32 *cnt)
+{
+	u32 i, kept = 0;
+	int err, ret = 0;
+
+	for (i = 0; i < *cnt; i++) {
+		if (!slots[i].err) {
+			slots[kept++] = slots[i];
+			continue;
+		}
+		slot_cancel_link(&slots[i]);
+		err = multi_refused(at, slots[i].entry, slots[i].err);
+		if (err)
+			ret = err;
+	}
+	*cnt = kept;
+	return ret;
+}
+
+static void slots_cancel_link(struct multi_slot *slots, u32 cnt)
+{
+	u32 i;
+
+	for (i = 0; i < cnt; i++)
+		slot_cancel_link(&slots[i]);
+}
+
+static void slots_commit(struct multi_slot *slots, u32 cnt)
+{
+	u32 i;
+
+	for (i = 0; i < cnt; i++) {
+		if (slot_needs_call(&slots[i]))
+			slot_set_call(&slots[i]);
+		if (!slots[i].err)
+			bpf_trampoline_commit_image(slots[i].entry->trampoline, slots[i].im);
+	}
+}
+
+/* If it fails, some functions of the chunk may be attached nonetheless. */
+static int slots_link(struct multi_attach *at, struct multi_slot *slots, u32 cnt)
+{
+	int err;
+	u32 i;
+
+	for (i = 0; i < cnt; i++)
+		slot_prepare_link(&slots[i]);
+	err = slots_drop_failed(at, slots, &cnt);
+	if (!err)
+		err = slots_set_calls(slots, cnt);
+	if (err) {
+		slots_cancel_link(slots, cnt);
+		return err;
+	}
+	slots_commit(slots, cnt);
+	return slots_drop_failed(at, slots, &cnt);
+}
+
+/* The next entries, from the *@pos-th in the order of addresses on, that @want is
+ * true of. Return: number of slots filled.
+ */
+static u32 multi_next_chunk(const struct bpf_tramp_multi_link *mlink, u32 *pos,
+			    bool (*want)(const struct bpf_tramp_multi_link_entry *entry))
+{
+	u32 cnt = 0;
+
+	for (; *pos < mlink->cnt && cnt < MULTI_CHUNK; ++*pos) {
+		struct bpf_tramp_multi_link_entry *entry = &mlink->entries[mlink->by_ip[*pos]];
+
+		if (want(entry))
+			multi_slots[cnt++] = (struct multi_slot) { .entry = entry };
+	}
+	return cnt;
+}
+
+static bool multi_wanted(const struct bpf_tramp_multi_link_entry *entry)
+{
+	return entry->conn.link;
+}
+
+static int multi_link_chunks(struct multi_attach *at)
+{
+	u32 cnt, pos = 0;
+	int err = 0;
+
+	while (pos < at->mlink->cnt && !err) {
+		/* A long attach must not keep a killed task alive. */
+		if (fatal_signal_pending(current))
+			return -EINTR;
+		cond_resched();
+
+		bpf_trampoline_lock_all();
+		cnt = multi_next_chunk(at->mlink, &pos, multi_wanted);
+		err = slots_link(at, multi_slots, cnt);
+		bpf_trampoline_unlock_all();
+	}
+	return err;
+}
+
+/* It will not be possible to attach the second of two entries of one function. */
+static int multi_check_twins(struct multi_attach *at)
+{
+	struct bpf_tramp_multi_link *mlink = at->mlink;
+	int err, ret = 0;
+	u32 i;
+
+	for (i = 1; i < mlink->cnt; i++) {
+		struct bpf_tramp_multi_link_entry *entry = &mlink->entries[mlink->by_ip[i]];
+
+		if (multi_ip(entry) != multi_ip(&mlink->entries[mlink->by_ip[i - 1]]))
+			continue;
+		err = multi_refused(at, entry, -EBUSY);
+		if (err)
+			ret = err;
+	}
+	return ret;
+}
+
+static int multi_check_entry(const struct bpf_tramp_multi_link_entry *entry)
+{
+	struct bpf_trampoline *tr = entry->trampoline;
+	int err;
+
+	bpf_trampoline_lock(tr);
+	err = bpf_trampoline_check_conn(tr, &entry->conn);
+	if (!err && multi_ip_busy(tr))
+		err = -EBUSY;
+	bpf_trampoline_unlock(tr);
+	return err;
+}
+
+/* Find the entries that would be refused before anything is attached, and the
+ * first of them in the order of entries. Attaching checks again.
+ */
+static int multi_check_entries(struct multi_attach *at)
+{
+	struct bpf_tramp_multi_link *mlink = at->mlink;
+	int err, ret;
+	u32 i;
+
+	ret = multi_check_twins(at);
+	for (i = 0; i < mlink->cnt; i++) {
+		struct bpf_tramp_multi_link_entry *entry = &mlink->entries[i];
+
+		if (!multi_wanted(entry))
+			continue;
+		/* no other can be the first one now */
+		if (ret && i >= at->bad_entry)
+			break;
+		err = multi_check_entry(entry);
+		if (!err)
+			continue;
+		err = multi_refused(at, entry, err);
+		if (err)
+			return err;
 		cond_resched();
 	}
+	return ret;
 }
 
-/* Entries that are not attached yet may move: no list has their conn. */
-static void multi_move_entry(struct bpf_tramp_multi_link *mlink, u32 to, u32 from)
+static bool multi_same_cookies(const struct bpf_tramp_multi_link *mlink)
 {
-	if (to == from)
-		return;
-	mlink->entries[to] = mlink->entries[from];
-	mlink->entries[from].trampoline = NULL;
+	u32 i;
+
+	for (i = 1; i < mlink->cnt; i++) {
+		if (mlink->entries[i].conn.cookie != mlink->entries[0].conn.cookie)
+			return false;
+	}
+	return true;
 }
 
-static void multi_drop_entry(struct bpf_tramp_multi_link *mlink, u32 i)
+static struct bpf_tramp_multi_cookies no_cookies;
+
+static void cookies_fill(struct bpf_tramp_multi_cookies *cookies,
+			 const struct bpf_tramp_multi_link *mlink)
 {
-	bpf_trampoline_put(mlink->entries[i].trampoline);
-	mlink->entries[i].trampoline = NULL;
+	u32 i;
+
+	for (i = 0; i < mlink->cnt; i++) {
+		const struct bpf_tramp_multi_link_entry *entry = &mlink->entries[mlink->by_ip[i]];
+
+		/* not of one that has the same address as another */
+		if (!multi_wanted(entry))
+			continue;
+		cookies->by_ip[cookies->cnt].ip = (unsigned long)entry->trampoline->func.addr;
+		cookies->by_ip[cookies->cnt++].cookie = entry->conn.cookie;
+	}
+}
+
+/* Give the conns what images pass to the programs in place of a cookie. */
+static int multi_set_cookies(struct bpf_tramp_multi_link *mlink)
+{
+	struct bpf_tramp_multi_cookies *cookies = &no_cookies;
+	bool same = multi_same_cookies(mlink);
+	u32 i;
+
+	if (!same || mlink->entries[0].conn.cookie) {
+		cookies = kvzalloc(struct_size(cookies, by_ip, same ? 0 : mlink->cnt),
+				   GFP_KERNEL_ACCOUNT);
+		if (!cookies)
+			return -ENOMEM;
+		if (same)
+			cookies->cookie = mlink->entries[0].conn.cookie;
+		else
+			cookies_fill(cookies, mlink);
+	}
+
+	mlink->cookies = cookies;
+	for (i = 0; i < mlink->cnt; i++)
+		mlink->entries[i].conn.cookie = (unsigned long)cookies;
+	return 0;
+}
+
+/**
+ * bpf_tramp_multi_cookie - find the cookie of a target
+ * @cookies: cookies of a link
+ * @ip: address of the function, as bpf_get_func_ip() gives it
+ *
+ * Context: any; @cookies is there as long as a program of the link may run. Not
+ * traced, since it is a program that calls it.
+ *
+ * Return: the cookie, 0 if @ip is not that of a target.
+ */
+u64 notrace bpf_tramp_multi_cookie(const struct bpf_tramp_multi_cookies *cookies, unsigned long ip)
+{
+	u32 lo = 0, hi = cookies->cnt;
+
+	if (!hi)
+		return cookies->cookie;
+	while (lo < hi) {
+		u32 mid = (lo + hi) / 2;
+
+		if (cookies->by_ip[mid].ip == ip)
+			return cookies->by_ip[mid].cookie;
+		if (cookies->by_ip[mid].ip < ip)
+			lo = mid + 1;
+		else
+			hi = mid;
+	}
+	return 0;
+}
+
+static void cookies_free_rcu(struct rcu_head *rcu)
+{
+	kvfree(container_of(rcu, struct bpf_tramp_multi_cookies, rcu));
+}
+
+static void cookies_free_rcu_tasks_trace(struct rcu_head *rcu)
+{
+	call_rcu_tasks(rcu, cookies_free_rcu);
+}
+
+/**
+ * bpf_trampoline_multi_free - free what belongs to a multi link that is detached
+ * @mlink: link, whose trampolines have been put
+ *
+ * The cookies go when no image can be running that has them: sleepable programs
+ * are protected by RCU tasks trace, the way from the function to a program in the
+ * image by RCU tasks.
+ */
+void bpf_trampoline_multi_free(struct bpf_tramp_multi_link *mlink)
+{
+	if (mlink->cookies && mlink->cookies != &no_cookies)
+		call_rcu_tasks_trace(&mlink->cookies->rcu, cookies_free_rcu_tasks_trace);
+	kvfree(mlink->by_ip);
+	kvfree(mlink->entries);
+}
+
+/* The function's list goes on with the conn in its new place. */
+static void multi_move_entry(struct bpf_tramp_multi_link_entry *to,
+			     struct bpf_tramp_multi_link_entry *from)
+{
+	struct bpf_trampoline *tr = from->trampoline;
+
+	bpf_trampoline_lock(tr);
+	*to = *from;
+	hlist_add_before(&to->conn.tramp_hlist, &from->conn.tramp_hlist);
+	hlist_del_init(&from->conn.tramp_hlist);
+	bpf_trampoline_unlock(tr);
+	from->trampoline = NULL;
+}
+
+static void multi_leave_out_dropped(struct bpf_tramp_multi_link *mlink)
+{
+	u32 i, cnt = 0;
+
+	for (i = 0; i < mlink->cnt; i++) {
+		struct bpf_tramp_multi_link_entry *entry = &mlink->entries[i];
+
+		if (!multi_attached(entry)) {
+			bpf_trampoline_put(entry->trampoline);
+			entry->trampoline = NULL;
+			continue;
+		}
+		if (i != cnt)
+			multi_move_entry(&mlink->entries[cnt], entry);
+		cnt++;
+		cond_resched();
+	}
+	mlink->cnt = cnt;
+	multi_sort(mlink);
 }
 
 /**
  * bpf_trampoline_multi_link_prog - attach a link's program to all its entries
- * @mlink: link with @cnt entries, each with conn.link and trampoline set
+ * @mlink: link with @cnt entries, each with conn.link and trampoline set, and
+ *	with room in by_ip
  * @skip_refused: leave out the entries that refuse the program, see
  *	bpf_tramp_target_refused(), and shrink @mlink->cnt accordingly
  * @bad_entry: set to the index of the first entry that refused the program, if
  *	one did; indices are those at the time of the call
  *
  * All or nothing: if it fails, no entry is attached, and all trampolines of
- * entries that were not left out are still the caller's to put. An entry that
- * is left out has its trampoline put here.
+ * entries are still the caller's to put. If it succeeds, an entry that was left
+ * out has its trampoline put here.
  *
- * Context: process context, may sleep, takes the mutex of one trampoline at a
- * time. Can be interrupted by a fatal signal.
+ * Context: process context, may sleep, takes all trampoline locks for the time
+ * that a chunk of entries takes. Can be interrupted by a fatal signal.
  *
- * Return: 0, or a negative error: what bpf_trampoline_link_prog() returned for
- * the entry that failed (with @skip_refused: for the first one, if none was
- * left), or -EINTR.
+ * Return: 0, or a negative error: why the first entry that refused the program
+ * did so (with @skip_refused: if none was left), or what made all of it fail:
+ * -ENOMEM, -EPERM (bpf_jit_limit), -EINTR, -EIO (ftrace is dead).
  */
 int bpf_trampoline_multi_link_prog(struct bpf_tramp_multi_link *mlink, bool skip_refused,
 				   u32 *bad_entry)
 {
-	u32 i, linked = 0, total = mlink->cnt;
-	int err, refused = 0;
+	struct multi_attach at = { .mlink = mlink, .skip_refused = skip_refused };
+	int err;
 
-	for (i = 0; i < total; i++) {
-		multi_move_entry(mlink, linked, i);
-		err = multi_link_entry(&mlink->entries[linked]);
-		if (!err) {
-			linked++;
-			continue;
-		}
-		if (!bpf_tramp_target_refused(err))
-			goto err_unlink;
-		if (!refused) {
-			refused = err;
-			*bad_entry = i;
-		}
-		if (!skip_refused)
-			goto err_unlink;
-		multi_drop_entry(mlink, linked);
+	multi_sort(mlink);
+	err = multi_check_entries(&at);
+	if (!err)
+		err = multi_set_cookies(mlink);
+	if (!err) {
+		err = multi_link_chunks(&at);
+		if (err)
+			bpf_trampoline_multi_unlink_prog(mlink);
 	}
+	if (at.refused)
+		*bad_entry = at.bad_entry;
+	if (err)
+		return err;
 
-	mlink->cnt = linked;
-	return linked ? 0 : refused;
+	if (at.dropped)
+		multi_leave_out_dropped(mlink);
+	return mlink->cnt ? 0 : at.refused;
+}
 
-err_unlink:
-	multi_unlink_entries(mlink, linked);
-	return err;
+/* If ftrace is dead, or bpf_jit_limit leaves no room for an image that lacks the
+ * program, the function goes on calling one that has it: keep it for ever.
+ */
+static void slot_keep_prog(const struct multi_slot *slot, struct bpf_prog *prog)
+{
+	struct bpf_tramp_image *im = slot->entry->trampoline->cur_image;
+
+	WARN_ONCE(1, "BPF program %u stays attached: error %d\n", prog->aux->id, slot->err);
+	if (im->recipe)
+		bpf_tramp_shared_image_retire(im);
+	bpf_prog_inc(prog);
+}
+
+static void slot_prepare_unlink(struct multi_slot *slot)
+{
+	struct bpf_tramp_multi_link_entry *entry = slot->entry;
+
+	bpf_trampoline_del_conn(entry->trampoline, &entry->conn);
+	slot->im = bpf_trampoline_make_image_nofail(entry->trampoline);
+	if (IS_ERR(slot->im)) {
+		slot->err = PTR_ERR(slot->im);
+		slot->im = NULL;
+	}
+}
+
+static void slots_unlink(struct multi_slot *slots, u32 cnt, struct bpf_prog *prog)
+{
+	int err;
+	u32 i;
+
+	for (i = 0; i < cnt; i++)
+		slot_prepare_unlink(&slots[i]);
+
+	err = slots_set_calls(slots, cnt);
+	for (i = 0; i < cnt; i++) {
+		if (err && !slot_needs_call(&slots[i]))
+			slots[i].err = slots[i].err ?: err;
+	}
+	slots_commit(slots, cnt);
+	for (i = 0; i < cnt; i++) {
+		if (slots[i].err)
+			slot_keep_prog(&slots[i], prog);
+	}
 }
 
 /**
- * bpf_trampoline_multi_unlink_prog - detach a link's program from all entries
+ * bpf_trampoline_multi_unlink_prog - detach a link's program from its entries
  * @mlink: link that bpf_trampoline_multi_link_prog() has attached
  *
  * The trampolines are still the caller's to put. Images that call the program
  * may still run when this returns; the program must live on for the RCU grace
  * periods that bpf_prog_put() gives it.
  *
- * Context: process context, may sleep, takes the mutex of one trampoline at a
- * time.
+ * Context: process context, may sleep, takes all trampoline locks for the time
+ * that a chunk of entries takes.
  */
 void bpf_trampoline_multi_unlink_prog(struct bpf_tramp_multi_link *mlink)
 {
-	multi_unlink_entries(mlink, mlink->cnt);
+	u32 cnt, pos = 0;
+
+	while (pos < mlink->cnt) {
+		cond_resched();
+		bpf_trampoline_lock_all();
+		cnt = multi_next_chunk(mlink, &pos, multi_attached);
+		slots_unlink(multi_slots, cnt, mlink->link.prog);
+		bpf_trampoline_unlock_all();
+	}
 }

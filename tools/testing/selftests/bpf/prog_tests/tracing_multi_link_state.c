@@ -41,8 +41,10 @@ static int images_cnt(void)
 	return multi_images("");
 }
 
-/* The image of a link's only target, in vmlinux, is in the symbols as this. */
-static char own_image[32];
+/* The image of a link's only target is in the symbols as this: named after the
+ * function, or, where functions share images, after their programs.
+ */
+static char own_image[40];
 
 static int own_images(void)
 {
@@ -67,6 +69,8 @@ static bool settle_images(const struct bpf_program *prog)
 	if (ASSERT_OK(bpf_link_get_info_by_fd(fd, &info, &len), "info"))
 		snprintf(own_image, sizeof(own_image), "%llu",
 			 (__u64)info.tracing_multi.btf_obj_id << 32 | 1U << 31 | t.ids[0]);
+	if (!own_images())
+		snprintf(own_image, sizeof(own_image), "multi_args1_prog_%u", info.prog_id);
 	ASSERT_EQ(own_images(), 1, "image's name");
 	close(fd);
 	return wait_for(own_images, 0, "settled");
@@ -213,7 +217,8 @@ static void test_rollback(void)
 	fd = multi_attach(skel->progs.entry, &t);
 	if (ASSERT_OK_FD(fd, "attach to all")) {
 		ASSERT_EQ(enabled_functions(), enabled + t.cnt, "enabled_functions, all");
-		ASSERT_EQ(images_cnt(), images + t.cnt, "trampoline images, all");
+		ASSERT_GT(images_cnt(), images, "trampoline images, all");
+		ASSERT_LE(images_cnt(), images + t.cnt, "trampoline images, all");
 		ASSERT_EQ(test1_hits(skel), 1, "attached");
 		close(fd);
 	}

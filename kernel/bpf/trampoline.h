@@ -1,0 +1,61 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+#ifndef _KERNEL_BPF_TRAMPOLINE_H
+#define _KERNEL_BPF_TRAMPOLINE_H
+
+#include <linux/bpf.h>
+
+/*
+ * What the files that make up trampolines share:
+ *
+ *	trampoline.c		trampolines, the programs of each, their images
+ *	trampoline_shared.c	images that many trampolines use
+ *	trampoline_multi.c	updates of many trampolines
+ *
+ * Any change of a trampoline goes like this, under its lock:
+ *
+ *	bpf_trampoline_add_conn(tr, conn) or bpf_trampoline_del_conn(tr, conn)
+ *	im = bpf_trampoline_make_image(tr)
+ *	let the function call im->image, or nothing if im is NULL
+ *	bpf_trampoline_commit_image(tr, im)
+ *
+ * Lock order: trampoline locks, in the order of the pool -> shared_images_mutex,
+ * or direct_mutex (ftrace.c) -> ftrace_lock (ftrace.c) -> text_mutex.
+ */
+void bpf_trampoline_lock(struct bpf_trampoline *tr);
+void bpf_trampoline_unlock(struct bpf_trampoline *tr);
+void bpf_trampoline_lock_all(void);
+void bpf_trampoline_unlock_all(void);
+void bpf_trampoline_assert_locked(const struct bpf_trampoline *tr);
+
+int bpf_trampoline_check_conn(const struct bpf_trampoline *tr,
+			      const struct bpf_tramp_link_conn *conn);
+void bpf_trampoline_add_conn(struct bpf_trampoline *tr, struct bpf_tramp_link_conn *conn);
+void bpf_trampoline_del_conn(struct bpf_trampoline *tr, struct bpf_tramp_link_conn *conn);
+
+struct bpf_tramp_image *bpf_trampoline_make_image(struct bpf_trampoline *tr);
+struct bpf_tramp_image *bpf_trampoline_make_image_nofail(struct bpf_trampoline *tr);
+int bpf_trampoline_set_call(struct bpf_trampoline *tr, const struct bpf_tramp_image *im,
+			    bool lock_direct_mutex);
+void bpf_trampoline_commit_image(struct bpf_trampoline *tr, struct bpf_tramp_image *im);
+void bpf_tramp_image_discard(struct bpf_tramp_image *im);
+
+/* Does an image with these flags live with the modified return address that a
+ * function with an IPMODIFY user (live patch, kprobe) has?
+ */
+static inline bool bpf_tramp_flags_share_ipmodify(u32 flags)
+{
+	return !(flags & BPF_TRAMP_F_SHARED) &&
+		(!(flags & BPF_TRAMP_F_CALL_ORIG) || (flags & BPF_TRAMP_F_ORIG_STACK));
+}
+
+/* for trampoline_shared.c */
+u32 bpf_trampoline_image_flags(const struct bpf_trampoline *tr);
+struct bpf_tramp_image *bpf_tramp_image_create(const struct bpf_trampoline *tr,
+					       const struct btf_func_model *model,
+					       u32 flags, const char *name);
+
+struct bpf_tramp_image *bpf_tramp_shared_image_get(const struct bpf_trampoline *tr);
+bool bpf_tramp_shared_image_put(struct bpf_tramp_image *im);
+void bpf_tramp_shared_image_retire(struct bpf_tramp_image *im);
+
+#endif /* _KERNEL_BPF_TRAMPOLINE_H */
