@@ -641,7 +641,6 @@ static int add_entry(struct bpf_tracing_multi_link *tm, const struct tracing_mul
 	struct bpf_trampoline *tr;
 	int err;
 
-	if (!strcmp(current->comm, "measonly")) return 0;
 	if (info->tgt_mod) {
 		err = keep_ref(&tm->mods, info->tgt_mod, put_module);
 		if (err)

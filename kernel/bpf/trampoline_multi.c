@@ -19,8 +19,10 @@
 
 #include "trampoline.h"
 
-/* As many as x86 patches in one go. */
-#define MULTI_CHUNK	256
+/* As many as x86 patches in one go. Where functions are patched one by one, which
+ * takes long, one: others need the locks, too.
+ */
+#define MULTI_CHUNK	(IS_ENABLED(CONFIG_DYNAMIC_FTRACE_DIRECT_UPDATE) ? 256 : 1)
 
 /* A function in a chunk. */
 struct multi_slot {
@@ -28,6 +30,9 @@ struct multi_slot {
 	struct bpf_tramp_image *im;	/* it shall call, NULL for none */
 	int err;			/* why it is left as it was */
 };
+
+/* of links whose targets all have the cookie 0 */
+static struct bpf_tramp_multi_cookies no_cookies;
 
 /* The chunk that is being worked on, by the one who has all trampoline locks.
  * It is static, so that detaching needs no memory for it.
@@ -97,18 +102,17 @@ static u32 slots_to_changes(const struct multi_slot *slots, u32 cnt)
 }
 
 /* The function has an IPMODIFY user: try again with an image of its own. */
-static int slot_share_ipmodify(struct multi_slot *slot)
+static void slot_share_ipmodify(struct multi_slot *slot)
 {
 	struct bpf_trampoline *tr = slot->entry->trampoline;
 
 	bpf_tramp_image_discard(slot->im);
 	tr->flags |= BPF_TRAMP_F_SHARE_IPMODIFY;
-	slot->im = bpf_trampoline_make_image(tr);
-	if (!IS_ERR(slot->im))
-		return 0;
-	slot->err = PTR_ERR(slot->im);
-	slot->im = NULL;
-	return slot->err;
+	slot->im = bpf_trampoline_make_image_nofail(tr);
+	if (IS_ERR(slot->im)) {
+		slot->err = PTR_ERR(slot->im);
+		slot->im = NULL;
+	}
 }
 
 /* Note in the slots what ftrace has against their changes. */
@@ -300,6 +304,35 @@ static void slots_commit(struct multi_slot *slots, u32 cnt)
 	}
 }
 
+/* Whatever a function may go on calling, for ever, has to stay. */
+static void slot_keep(struct multi_slot *slot, struct bpf_tramp_multi_link *mlink)
+{
+	struct bpf_trampoline *tr = slot->entry->trampoline;
+	struct bpf_tramp_image *im = slot->im ?: tr->cur_image;
+
+	WARN_ONCE(1, "BPF program %u stays attached: error %d\n",
+		  mlink->link.prog->aux->id, slot->err);
+	if (im && im->recipe)
+		bpf_tramp_shared_image_retire(im);
+	mlink->cookies = &no_cookies;
+	bpf_prog_inc(mlink->link.prog);
+	refcount_inc(&tr->refcnt);
+}
+
+/* If ftrace dies in the update, nobody knows which functions call what. */
+static void slots_keep(struct multi_slot *slots, u32 cnt, struct bpf_tramp_multi_link *mlink,
+		       int err)
+{
+	u32 i;
+
+	for (i = 0; i < cnt; i++) {
+		slots[i].err = err;
+		slot_keep(&slots[i], mlink);
+		if (multi_attached(slots[i].entry))
+			bpf_trampoline_del_conn(slots[i].entry->trampoline, &slots[i].entry->conn);
+	}
+}
+
 /* If it fails, some functions of the chunk may be attached nonetheless. */
 static int slots_link(struct multi_attach *at, struct multi_slot *slots, u32 cnt)
 {
@@ -311,6 +344,10 @@ static int slots_link(struct multi_attach *at, struct multi_slot *slots, u32 cnt
 	err = slots_drop_failed(at, slots, &cnt);
 	if (!err)
 		err = slots_set_calls(slots, cnt);
+	if (err == -EIO) {
+		slots_keep(slots, cnt, at->mlink, err);
+		return err;
+	}
 	if (err) {
 		slots_cancel_link(slots, cnt);
 		return err;
@@ -431,8 +468,6 @@ static bool multi_same_cookies(const struct bpf_tramp_multi_link *mlink)
 	}
 	return true;
 }
-
-static struct bpf_tramp_multi_cookies no_cookies;
 
 static void cookies_fill(struct bpf_tramp_multi_cookies *cookies,
 			 const struct bpf_tramp_multi_link *mlink)
@@ -582,7 +617,7 @@ static void multi_leave_out_dropped(struct bpf_tramp_multi_link *mlink)
  *
  * Return: 0, or a negative error: why the first entry that refused the program
  * did so (with @skip_refused: if none was left), or what made all of it fail:
- * -ENOMEM, -EPERM (bpf_jit_limit), -EINTR, -EIO (ftrace is dead).
+ * -ENOMEM, -EPERM (bpf_jit_limit), -EINTR, -ENXIO or -EIO (ftrace is dead).
  */
 int bpf_trampoline_multi_link_prog(struct bpf_tramp_multi_link *mlink, bool skip_refused,
 				   u32 *bad_entry)
@@ -609,19 +644,6 @@ int bpf_trampoline_multi_link_prog(struct bpf_tramp_multi_link *mlink, bool skip
 	return mlink->cnt ? 0 : at.refused;
 }
 
-/* If ftrace is dead, or bpf_jit_limit leaves no room for an image that lacks the
- * program, the function goes on calling one that has it: keep it for ever.
- */
-static void slot_keep_prog(const struct multi_slot *slot, struct bpf_prog *prog)
-{
-	struct bpf_tramp_image *im = slot->entry->trampoline->cur_image;
-
-	WARN_ONCE(1, "BPF program %u stays attached: error %d\n", prog->aux->id, slot->err);
-	if (im->recipe)
-		bpf_tramp_shared_image_retire(im);
-	bpf_prog_inc(prog);
-}
-
 static void slot_prepare_unlink(struct multi_slot *slot)
 {
 	struct bpf_tramp_multi_link_entry *entry = slot->entry;
@@ -634,7 +656,10 @@ static void slot_prepare_unlink(struct multi_slot *slot)
 	}
 }
 
-static void slots_unlink(struct multi_slot *slots, u32 cnt, struct bpf_prog *prog)
+/* If ftrace is dead, or there is no room for an image that lacks the program, the
+ * function goes on calling one that has it.
+ */
+static void slots_unlink(struct multi_slot *slots, u32 cnt, struct bpf_tramp_multi_link *mlink)
 {
 	int err;
 	u32 i;
@@ -650,7 +675,7 @@ static void slots_unlink(struct multi_slot *slots, u32 cnt, struct bpf_prog *pro
 	slots_commit(slots, cnt);
 	for (i = 0; i < cnt; i++) {
 		if (slots[i].err)
-			slot_keep_prog(&slots[i], prog);
+			slot_keep(&slots[i], mlink);
 	}
 }
 
@@ -673,7 +698,7 @@ void bpf_trampoline_multi_unlink_prog(struct bpf_tramp_multi_link *mlink)
 		cond_resched();
 		bpf_trampoline_lock_all();
 		cnt = multi_next_chunk(mlink, &pos, multi_attached);
-		slots_unlink(multi_slots, cnt, mlink->link.prog);
+		slots_unlink(multi_slots, cnt, mlink);
 		bpf_trampoline_unlock_all();
 	}
 }

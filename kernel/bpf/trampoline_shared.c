@@ -13,6 +13,7 @@
  * a link goes, all functions that it was attached to get other images, or none,
  * and an image that nobody uses leaves the table.
  */
+#include <linux/error-injection.h>
 #include <linux/jhash.h>
 #include <linux/moduleparam.h>
 
@@ -43,7 +44,7 @@ MODULE_PARM_DESC(share_images, "Share trampoline images among functions (for deb
  */
 struct bpf_tramp_recipe {
 	u32 flags;
-	u8 ip_off;
+	u32 ip_off;
 	u8 nr_links[BPF_TRAMP_MAX];
 	struct btf_func_model model;
 	struct bpf_link *links[BPF_MAX_TRAMP_LINKS];
@@ -90,18 +91,31 @@ static bool recipe_add_links(struct bpf_tramp_recipe *recipe, const struct bpf_t
 	return true;
 }
 
+/* The image may go by the return address only if nobody modifies it. An IPMODIFY
+ * user says so, a kprobe that overrides the function with a return value doesn't,
+ * but is only possible on functions where errors may be injected.
+ */
+static bool return_addr_is_sure(const struct bpf_trampoline *tr, u32 flags)
+{
+	if (flags & BPF_TRAMP_F_SHARE_IPMODIFY)
+		return false;
+	return !(flags & (BPF_TRAMP_F_CALL_ORIG | BPF_TRAMP_F_IP_ARG)) ||
+		!within_error_injection_list((unsigned long)tr->func.addr);
+}
+
 /* Return: false if the trampoline must have an image of its own. */
 static bool recipe_init(struct bpf_tramp_recipe *recipe, const struct bpf_trampoline *tr)
 {
-	const u32 own = BPF_TRAMP_F_SHARE_IPMODIFY | BPF_TRAMP_F_TAIL_CALL_CTX;
+	u32 flags = bpf_trampoline_image_flags(tr);
 
 	memset(recipe, 0, offsetof(struct bpf_tramp_recipe, links));
-	if (!tr->func.ftrace_managed || (tr->flags & own) || !recipe_add_links(recipe, tr))
+	if (!tr->func.ftrace_managed || (flags & BPF_TRAMP_F_TAIL_CALL_CTX) ||
+	    !recipe_add_links(recipe, tr) || !return_addr_is_sure(tr, flags))
 		return false;
 
-	recipe->flags = bpf_trampoline_image_flags(tr) | BPF_TRAMP_F_SHARED;
+	recipe->flags = flags | BPF_TRAMP_F_SHARED;
 #ifdef CONFIG_DYNAMIC_FTRACE_DIRECT_UPDATE
-	if (recipe->flags & BPF_TRAMP_F_IP_ARG)
+	if (flags & BPF_TRAMP_F_IP_ARG)
 		recipe->ip_off = tr->direct.ip - (unsigned long)tr->func.addr;
 #endif
 	return arch_bpf_trampoline_shape(&tr->func.model, &recipe->model);
