@@ -10,7 +10,7 @@ help:		## this list
 
 # The main job and the tests
 
-.PHONY: demo test test-all shell run base-results
+.PHONY: demo test test-all shell run bench base-results
 demo:		## build and boot the kernel, trace vfs_* with one program (GLOB='tcp_*')
 	@scripts/demo
 test:		## build everything and run all tests
@@ -21,6 +21,8 @@ shell:		## a prompt in the booted kernel
 	@scripts/shell
 run:		## a test_progs selection in the booted kernel (T='tracing_multi_link')
 	@scripts/run
+bench:		## what attaching, detaching and traced calls cost (ROWS= COLS= BASELINE=1)
+	@scripts/bench
 base-results:	## record the selftests' results on the unpatched base
 	@scripts/base-results
 

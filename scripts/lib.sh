@@ -131,6 +131,25 @@ base_field()
 		die "the file 'base' has not one line '$1'"
 }
 
+# unpack_base DIR: have the files of the tag "base" of build/tree in DIR. What is
+# checked out in build/tree does not matter, and is left alone.
+unpack_base()
+{
+	local dir=$1 commit
+
+	if [[ -n ${BASE:-} || ! -d $KTREE/.git ]]; then
+		"$TOP/scripts/tree"
+	fi
+	commit=$(kgit rev-parse base)
+	if [[ $(cat "$dir/.base-commit" 2>/dev/null || :) != "$commit" ]]; then
+		step "unpacking the base into ${dir#"$TOP"/}"
+		rm -rf "$dir"
+		mkdir -p "$dir"
+		kgit archive "$commit" | tar -x -C "$dir"
+		echo "$commit" >"$dir/.base-commit"
+	fi
+}
+
 # --- git -----------------------------------------------------------------
 
 # Nobody's own settings may change what git makes: hooks, signing, line ends,
