@@ -56,9 +56,9 @@ struct bpf_tramp_multi_link_entry {
  * @by_ip: indices of the entries in the order of addresses
  * @cookies: cookies of the targets; set and freed along with attaching
  *
- * The creator fills @entries and @cnt, and gets room for @by_ip. They don't change from the return of
- * bpf_trampoline_multi_link_prog() to the end of the link, so that readers who
- * hold a reference to the link need no lock.
+ * The creator fills @entries and @cnt, and gets room for @by_ip. They don't change
+ * from the return of bpf_trampoline_multi_link_prog() to the end of the link, so
+ * that readers who hold a reference to the link need no lock.
  */
 struct bpf_tramp_multi_link {
 	struct bpf_link link;
