@@ -3,7 +3,7 @@
  * Look up many symbols by name.
  *
  * A single lookup takes a binary search, at each step of which a symbol has to
- * be found among the compressed names, and expanded: some 20,000 instructions.
+ * be found among the compressed names, and expanded: some 30,000 instructions.
  * For thousands of names it's better to go through all symbols once, with a hash
  * table of what is wanted at hand:
  *

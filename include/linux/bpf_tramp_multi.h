@@ -17,6 +17,12 @@
  * finds the targets and gets their trampolines.
  */
 
+/* What bpf_get_func_ip() gives for a target, and the target's cookie */
+struct bpf_tramp_ip_cookie {
+	unsigned long ip;
+	u64 cookie;
+};
+
 /**
  * struct bpf_tramp_multi_cookies - cookies of the targets of a multi link
  * @rcu: to free it when no program can be running any more that looks at it
@@ -31,10 +37,7 @@ struct bpf_tramp_multi_cookies {
 	struct rcu_head rcu;
 	u64 cookie;
 	u32 cnt;
-	struct {
-		unsigned long ip;
-		u64 cookie;
-	} by_ip[];
+	struct bpf_tramp_ip_cookie by_ip[];
 };
 
 /**

@@ -14,12 +14,20 @@
  * Any change of a trampoline goes like this, under its lock:
  *
  *	bpf_trampoline_add_conn(tr, conn) or bpf_trampoline_del_conn(tr, conn)
+ *	bpf_trampoline_update(tr, ...)
+ *
+ * Where many are updated together, the second step is, for each of them,
+ *
  *	im = bpf_trampoline_make_image(tr)
  *	let the function call im->image, or nothing if im is NULL
  *	bpf_trampoline_commit_image(tr, im)
  *
- * Lock order: trampoline locks, in the order of the pool -> shared_images_mutex,
- * or direct_mutex (ftrace.c) -> ftrace_lock (ftrace.c) -> text_mutex.
+ * Lock order: trampoline locks, in the order of the pool, and under them one of
+ *	shared_images_mutex -> pack_mutex (core.c) -> text_mutex
+ *	direct_mutex (ftrace.c) -> ftrace_lock (ftrace.c) -> text_mutex
+ *	ext_mutex of a program that is extended
+ * but ftrace holds direct_mutex when it asks for a change: it may only try to
+ * get the trampoline's lock then.
  */
 void bpf_trampoline_lock(struct bpf_trampoline *tr);
 void bpf_trampoline_unlock(struct bpf_trampoline *tr);
@@ -34,8 +42,7 @@ void bpf_trampoline_del_conn(struct bpf_trampoline *tr, struct bpf_tramp_link_co
 
 struct bpf_tramp_image *bpf_trampoline_make_image(struct bpf_trampoline *tr);
 struct bpf_tramp_image *bpf_trampoline_make_image_nofail(struct bpf_trampoline *tr);
-int bpf_trampoline_set_call(struct bpf_trampoline *tr, const struct bpf_tramp_image *im,
-			    bool lock_direct_mutex);
+int bpf_trampoline_update(struct bpf_trampoline *tr, bool detach, bool lock_direct_mutex);
 void bpf_trampoline_commit_image(struct bpf_trampoline *tr, struct bpf_tramp_image *im);
 void bpf_tramp_image_discard(struct bpf_tramp_image *im);
 

@@ -12,6 +12,7 @@
  */
 #include <linux/bpf.h>
 #include <linux/bpf_tramp_multi.h>
+#include <linux/bsearch.h>
 #include <linux/ftrace.h>
 #include <linux/sched.h>
 #include <linux/sched/signal.h>
@@ -76,12 +77,33 @@ static bool multi_attached(const struct bpf_tramp_multi_link_entry *entry)
 	return !hlist_unhashed(&entry->conn.tramp_hlist);
 }
 
+/* The image that the function needs now, or why it can't be made. */
+static void slot_make_image(struct multi_slot *slot, bool detach)
+{
+	struct bpf_trampoline *tr = slot->entry->trampoline;
+	struct bpf_tramp_image *im;
+
+	im = detach ? bpf_trampoline_make_image_nofail(tr) : bpf_trampoline_make_image(tr);
+	slot->im = IS_ERR(im) ? NULL : im;
+	slot->err = PTR_ERR_OR_ZERO(im);
+}
+
+/* Is the function patched together with others? Those that aren't, functions of
+ * BPF programs, and all functions where ftrace can't update many, are left to
+ * bpf_trampoline_update(), and have no image in the slot.
+ */
+static bool slot_batched(const struct multi_slot *slot)
+{
+	return IS_ENABLED(CONFIG_DYNAMIC_FTRACE_DIRECT_UPDATE) &&
+		slot->entry->trampoline->func.ftrace_managed;
+}
+
 #ifdef CONFIG_DYNAMIC_FTRACE_DIRECT_UPDATE
 static struct ftrace_direct_change multi_changes[MULTI_CHUNK];
 
-static bool slot_in_ftrace(const struct multi_slot *slot)
+static bool slot_changes(const struct multi_slot *slot)
 {
-	return !slot->err && slot->entry->trampoline->func.ftrace_managed;
+	return !slot->err && slot_batched(slot);
 }
 
 static u32 slots_to_changes(const struct multi_slot *slots, u32 cnt)
@@ -89,7 +111,7 @@ static u32 slots_to_changes(const struct multi_slot *slots, u32 cnt)
 	u32 i, nr = 0;
 
 	for (i = 0; i < cnt; i++) {
-		if (!slot_in_ftrace(&slots[i]))
+		if (!slot_changes(&slots[i]))
 			continue;
 		multi_changes[nr++] = (struct ftrace_direct_change) {
 			.entry = &slots[i].entry->trampoline->direct,
@@ -104,15 +126,9 @@ static u32 slots_to_changes(const struct multi_slot *slots, u32 cnt)
 /* The function has an IPMODIFY user: try again with an image of its own. */
 static void slot_share_ipmodify(struct multi_slot *slot)
 {
-	struct bpf_trampoline *tr = slot->entry->trampoline;
-
 	bpf_tramp_image_discard(slot->im);
-	tr->flags |= BPF_TRAMP_F_SHARE_IPMODIFY;
-	slot->im = bpf_trampoline_make_image_nofail(tr);
-	if (IS_ERR(slot->im)) {
-		slot->err = PTR_ERR(slot->im);
-		slot->im = NULL;
-	}
+	slot->entry->trampoline->flags |= BPF_TRAMP_F_SHARE_IPMODIFY;
+	slot_make_image(slot, true);
 }
 
 /* Note in the slots what ftrace has against their changes. */
@@ -123,7 +139,7 @@ static void changes_refused(struct multi_slot *slots, u32 cnt)
 	for (i = 0; i < cnt; i++) {
 		int err;
 
-		if (!slot_in_ftrace(&slots[i]))
+		if (!slot_changes(&slots[i]))
 			continue;
 		err = multi_changes[nr++].err;
 		if (err == -EAGAIN)
@@ -135,10 +151,10 @@ static void changes_refused(struct multi_slot *slots, u32 cnt)
 }
 
 /*
- * Let the functions that ftrace manages call their images. Those it refuses are
- * left out, with their errors in the slots.
+ * Let the functions that are patched together call their images. Those that ftrace
+ * refuses are left out, with their errors in the slots.
  *
- * Return: 0, or why none is changed.
+ * Return: 0, or why none is changed, but with -EIO any may be.
  */
 static int slots_set_calls(struct multi_slot *slots, u32 cnt)
 {
@@ -156,11 +172,6 @@ static int slots_set_calls(struct multi_slot *slots, u32 cnt)
 	}
 }
 
-static bool slot_needs_call(const struct multi_slot *slot)
-{
-	return !slot->err && !slot->entry->trampoline->func.ftrace_managed;
-}
-
 /* Has another user of direct calls, or another trampoline, the function? */
 static bool multi_ip_busy(const struct bpf_trampoline *tr)
 {
@@ -173,59 +184,23 @@ static int slots_set_calls(struct multi_slot *slots, u32 cnt)
 	return 0;
 }
 
-static bool slot_needs_call(const struct multi_slot *slot)
-{
-	return !slot->err;
-}
-
 static bool multi_ip_busy(const struct bpf_trampoline *tr)
 {
 	return false;
 }
 #endif
 
-/* Those that are patched one by one: functions of BPF programs, and all
- * functions where ftrace can't update many.
- */
-static int slot_set_call(struct multi_slot *slot)
-{
-	struct bpf_trampoline *tr = slot->entry->trampoline;
-	u32 flags = tr->flags;
-	int err;
-
-	err = bpf_trampoline_set_call(tr, slot->im, true);
-	if (err == -EAGAIN) {
-		bpf_tramp_image_discard(slot->im);
-		tr->flags = flags | BPF_TRAMP_F_SHARE_IPMODIFY;
-		slot->im = bpf_trampoline_make_image(tr);
-		if (IS_ERR(slot->im)) {
-			err = PTR_ERR(slot->im);
-			slot->im = NULL;
-		} else {
-			err = bpf_trampoline_set_call(tr, slot->im, true);
-		}
-	}
-	if (err)
-		tr->flags = flags;
-	slot->err = err;
-	return err;
-}
-
 static void slot_prepare_link(struct multi_slot *slot)
 {
 	struct bpf_tramp_multi_link_entry *entry = slot->entry;
 
-	slot->im = NULL;
 	slot->err = bpf_trampoline_check_conn(entry->trampoline, &entry->conn);
 	if (slot->err)
 		return;
 
 	bpf_trampoline_add_conn(entry->trampoline, &entry->conn);
-	slot->im = bpf_trampoline_make_image(entry->trampoline);
-	if (IS_ERR(slot->im)) {
-		slot->err = PTR_ERR(slot->im);
-		slot->im = NULL;
-	}
+	if (slot_batched(slot))
+		slot_make_image(slot, false);
 }
 
 /* Leave the function as it was. */
@@ -292,15 +267,19 @@ static void slots_cancel_link(struct multi_slot *slots, u32 cnt)
 		slot_cancel_link(&slots[i]);
 }
 
-static void slots_commit(struct multi_slot *slots, u32 cnt)
+static void slots_commit(struct multi_slot *slots, u32 cnt, bool detach)
 {
 	u32 i;
 
 	for (i = 0; i < cnt; i++) {
-		if (slot_needs_call(&slots[i]))
-			slot_set_call(&slots[i]);
-		if (!slots[i].err)
-			bpf_trampoline_commit_image(slots[i].entry->trampoline, slots[i].im);
+		struct bpf_trampoline *tr = slots[i].entry->trampoline;
+
+		if (slots[i].err)
+			continue;
+		if (slot_batched(&slots[i]))
+			bpf_trampoline_commit_image(tr, slots[i].im);
+		else
+			slots[i].err = bpf_trampoline_update(tr, detach, true);
 	}
 }
 
@@ -308,10 +287,16 @@ static void slots_commit(struct multi_slot *slots, u32 cnt)
 static void slot_keep(struct multi_slot *slot, struct bpf_tramp_multi_link *mlink)
 {
 	struct bpf_trampoline *tr = slot->entry->trampoline;
-	struct bpf_tramp_image *im = slot->im ?: tr->cur_image;
+	struct bpf_tramp_image *im;
 
 	WARN_ONCE(1, "BPF program %u stays attached: error %d\n",
 		  mlink->link.prog->aux->id, slot->err);
+	/* only if ftrace died half way is the new image called */
+	if (slot->err != -EIO) {
+		bpf_tramp_image_discard(slot->im);
+		slot->im = NULL;
+	}
+	im = slot->im ?: tr->cur_image;
 	if (im && im->recipe)
 		bpf_tramp_shared_image_retire(im);
 	mlink->cookies = &no_cookies;
@@ -352,7 +337,7 @@ static int slots_link(struct multi_attach *at, struct multi_slot *slots, u32 cnt
 		slots_cancel_link(slots, cnt);
 		return err;
 	}
-	slots_commit(slots, cnt);
+	slots_commit(slots, cnt, false);
 	return slots_drop_failed(at, slots, &cnt);
 }
 
@@ -442,6 +427,7 @@ static int multi_check_entries(struct multi_attach *at)
 	for (i = 0; i < mlink->cnt; i++) {
 		struct bpf_tramp_multi_link_entry *entry = &mlink->entries[i];
 
+		cond_resched();
 		if (!multi_wanted(entry))
 			continue;
 		/* no other can be the first one now */
@@ -453,7 +439,6 @@ static int multi_check_entries(struct multi_attach *at)
 		err = multi_refused(at, entry, err);
 		if (err)
 			return err;
-		cond_resched();
 	}
 	return ret;
 }
@@ -509,6 +494,16 @@ static int multi_set_cookies(struct bpf_tramp_multi_link *mlink)
 	return 0;
 }
 
+static __always_inline int cookie_cmp(const void *key, const void *elem)
+{
+	unsigned long ip = *(const unsigned long *)key;
+	const struct bpf_tramp_ip_cookie *cookie = elem;
+
+	if (ip != cookie->ip)
+		return ip < cookie->ip ? -1 : 1;
+	return 0;
+}
+
 /**
  * bpf_tramp_multi_cookie - find the cookie of a target
  * @cookies: cookies of a link
@@ -521,21 +516,12 @@ static int multi_set_cookies(struct bpf_tramp_multi_link *mlink)
  */
 u64 notrace bpf_tramp_multi_cookie(const struct bpf_tramp_multi_cookies *cookies, unsigned long ip)
 {
-	u32 lo = 0, hi = cookies->cnt;
+	const struct bpf_tramp_ip_cookie *found;
 
-	if (!hi)
+	if (!cookies->cnt)
 		return cookies->cookie;
-	while (lo < hi) {
-		u32 mid = (lo + hi) / 2;
-
-		if (cookies->by_ip[mid].ip == ip)
-			return cookies->by_ip[mid].cookie;
-		if (cookies->by_ip[mid].ip < ip)
-			lo = mid + 1;
-		else
-			hi = mid;
-	}
-	return 0;
+	found = __inline_bsearch(&ip, cookies->by_ip, cookies->cnt, sizeof(*found), cookie_cmp);
+	return found ? found->cookie : 0;
 }
 
 static void cookies_free_rcu(struct rcu_head *rcu)
@@ -649,11 +635,8 @@ static void slot_prepare_unlink(struct multi_slot *slot)
 	struct bpf_tramp_multi_link_entry *entry = slot->entry;
 
 	bpf_trampoline_del_conn(entry->trampoline, &entry->conn);
-	slot->im = bpf_trampoline_make_image_nofail(entry->trampoline);
-	if (IS_ERR(slot->im)) {
-		slot->err = PTR_ERR(slot->im);
-		slot->im = NULL;
-	}
+	if (slot_batched(slot))
+		slot_make_image(slot, true);
 }
 
 /* If ftrace is dead, or there is no room for an image that lacks the program, the
@@ -669,10 +652,10 @@ static void slots_unlink(struct multi_slot *slots, u32 cnt, struct bpf_tramp_mul
 
 	err = slots_set_calls(slots, cnt);
 	for (i = 0; i < cnt; i++) {
-		if (err && !slot_needs_call(&slots[i]))
+		if (slot_batched(&slots[i]))
 			slots[i].err = slots[i].err ?: err;
 	}
-	slots_commit(slots, cnt);
+	slots_commit(slots, cnt, true);
 	for (i = 0; i < cnt; i++) {
 		if (slots[i].err)
 			slot_keep(&slots[i], mlink);

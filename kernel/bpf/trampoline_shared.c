@@ -64,13 +64,18 @@ bool __weak arch_bpf_trampoline_shape(const struct btf_func_model *m, struct btf
 	return false;
 }
 
-static size_t recipe_size(const struct bpf_tramp_recipe *recipe)
+static int recipe_nr_links(const struct bpf_tramp_recipe *recipe)
 {
 	int kind, nr_links = 0;
 
 	for (kind = 0; kind < BPF_TRAMP_MAX; kind++)
 		nr_links += recipe->nr_links[kind];
-	return offsetof(struct bpf_tramp_recipe, links[nr_links]);
+	return nr_links;
+}
+
+static size_t recipe_size(const struct bpf_tramp_recipe *recipe)
+{
+	return offsetof(struct bpf_tramp_recipe, links[recipe_nr_links(recipe)]);
 }
 
 /* The order is that in which the programs run. */
@@ -145,10 +150,8 @@ static struct bpf_tramp_image *find_image(struct hlist_head *head,
  */
 static void image_name(char *name, const struct bpf_tramp_recipe *recipe)
 {
-	int i, nr_slots = 0, len, nr_links = 0;
+	int i, nr_slots = 0, len, nr_links = recipe_nr_links(recipe);
 
-	for (i = 0; i < BPF_TRAMP_MAX; i++)
-		nr_links += recipe->nr_links[i];
 	for (i = 0; i < recipe->model.nr_args; i++)
 		nr_slots += DIV_ROUND_UP(recipe->model.arg_size[i], 8);
 
