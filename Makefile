@@ -40,13 +40,15 @@ series:		## build/series: the patches to mail (BASE=dir)
 
 # Checks
 
-.PHONY: test-tools check-bases check-series compile-matrix
+.PHONY: test-tools check-bases check-series check-docs compile-matrix
 test-tools:	## the tests of the scripts themselves (T='roundtrip ...')
 	@scripts/tests/run
 check-bases:	## does the series apply to every 6.12 that apt offers?
 	@scripts/check-bases
 check-series:	## checkpatch and objects of each patch (ONLY=style, ONLY=objects)
 	@scripts/check-series
+check-docs:	## do the documentation's pages build without a warning?
+	@scripts/check-docs
 compile-matrix:	## objects for other architectures, clang, reduced configs (VARIANTS='arm64')
 	@scripts/compile-matrix
 

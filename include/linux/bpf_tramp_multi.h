@@ -61,7 +61,8 @@ struct bpf_tramp_multi_link_entry {
  *
  * The creator fills @entries and @cnt, and gets room for @by_ip. They don't change
  * from the return of bpf_trampoline_multi_link_prog() to the end of the link, so
- * that readers who hold a reference to the link need no lock.
+ * that readers who hold a reference to the link need no lock. Only the program of
+ * @link does, by bpf_trampoline_multi_update_prog().
  */
 struct bpf_tramp_multi_link {
 	struct bpf_link link;
@@ -96,6 +97,7 @@ static inline bool bpf_tramp_target_refused(int err)
 
 int bpf_trampoline_multi_link_prog(struct bpf_tramp_multi_link *mlink, bool skip_refused,
 				   u32 *bad_entry);
+int bpf_trampoline_multi_update_prog(struct bpf_tramp_multi_link *mlink, struct bpf_prog *prog);
 void bpf_trampoline_multi_unlink_prog(struct bpf_tramp_multi_link *mlink);
 void bpf_trampoline_multi_free(struct bpf_tramp_multi_link *mlink);
 

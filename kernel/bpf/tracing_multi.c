@@ -17,6 +17,9 @@
  * The first target that is refused in a step makes creation fail, and its
  * index is given to the caller as bad_idx; or it is left out, if the caller
  * wants that.
+ *
+ * An update of the link goes through the checks for its targets again, and
+ * then replaces the program (bpf_trampoline_multi_update_prog()).
  */
 #include <linux/bpf.h>
 #include <linux/bpf_ptr_array.h>
@@ -29,6 +32,7 @@
 #include <linux/kallsyms.h>
 #include <linux/log2.h>
 #include <linux/module.h>
+#include <linux/mutex.h>
 #include <linux/random.h>
 #include <linux/sched.h>
 #include <linux/sched/signal.h>
@@ -42,6 +46,7 @@
  * struct bpf_tracing_multi_link - what BPF_LINK_TYPE_TRACING_MULTI is
  * @link: the targets and their trampolines
  * @attach_type: attach type the link was created with
+ * @update_mutex: one update of the program at a time
  * @btfs: the BTF objects that targets are in, one reference each
  * @progs: the BPF programs that targets are in, one reference each
  * @mods: the modules that targets are in, one reference each
@@ -55,6 +60,7 @@
 struct bpf_tracing_multi_link {
 	struct bpf_tramp_multi_link link;
 	enum bpf_attach_type attach_type;
+	struct mutex update_mutex;
 	struct ptr_array btfs;
 	struct ptr_array progs;
 	struct ptr_array mods;
@@ -322,9 +328,125 @@ static int tracing_multi_link_fill_link_info(const struct bpf_link *link,
 	return ucnt < cnt ? -ENOSPC : 0;
 }
 
+/* The object that an entry's function is in, which the link holds. */
+static void entry_object(const struct bpf_tracing_multi_link *tm, u64 key,
+			 struct bpf_prog **prog, struct btf **btf)
+{
+	u32 i, obj_id;
+
+	*prog = NULL;
+	*btf = NULL;
+	bpf_trampoline_unpack_key(key, &obj_id, NULL);
+	if (bpf_trampoline_key_is_prog(key)) {
+		for (i = 0; i < tm->progs.cnt; i++) {
+			*prog = tm->progs.ptrs[i];
+			if ((*prog)->aux->id == obj_id)
+				break;
+		}
+		*btf = (*prog)->aux->btf;
+		return;
+	}
+	for (i = 0; i < tm->btfs.cnt; i++) {
+		*btf = tm->btfs.ptrs[i];
+		if (btf_obj_id(*btf) == obj_id)
+			break;
+	}
+}
+
+static int check_entry(const struct bpf_tracing_multi_link *tm,
+		       struct bpf_attach_multi_check *check,
+		       const struct bpf_tramp_multi_link_entry *entry)
+{
+	const struct bpf_trampoline *tr = entry->trampoline;
+	struct ksym_query sym = { .addr = (unsigned long)tr->func.addr };
+	struct bpf_attach_target_info info;
+	struct bpf_prog *tgt_prog;
+	struct btf *btf;
+	u32 btf_id;
+	int err;
+
+	entry_object(tm, tr->key, &tgt_prog, &btf);
+	bpf_trampoline_unpack_key(tr->key, NULL, &btf_id);
+	err = bpf_check_attach_target_multi(check, tgt_prog, btf, btf_id, &sym, &info);
+	if (!err)
+		module_put(info.tgt_mod);
+	return err;
+}
+
+/* May the program be attached to all that the link is attached to? */
+static int check_new_prog(const struct bpf_tracing_multi_link *tm, const struct bpf_prog *prog)
+{
+	struct bpf_attach_multi_check *check;
+	int err = 0;
+	u32 i;
+
+	if (prog->type != BPF_PROG_TYPE_TRACING || prog->expected_attach_type != tm->attach_type ||
+	    prog->sleepable != tm->link.link.prog->sleepable)
+		return -EINVAL;
+
+	check = kzalloc(sizeof(*check), GFP_KERNEL);
+	if (!check)
+		return -ENOMEM;
+	check->prog = prog;
+	for (i = 0; i < tm->link.cnt && !err; i++) {
+		cond_resched();
+		err = fatal_signal_pending(current) ? -EINTR :
+						      check_entry(tm, check, &tm->link.entries[i]);
+	}
+	kfree(check);
+	return err;
+}
+
+static int replace_prog(struct bpf_tracing_multi_link *tm, struct bpf_prog *prog)
+{
+	int err;
+
+	err = check_new_prog(tm, prog);
+	return err ?: bpf_trampoline_multi_update_prog(&tm->link, prog);
+}
+
+/**
+ * tracing_multi_link_update_prog - BPF_LINK_UPDATE for the tracing multi-link
+ * @link: the link
+ * @new_prog: program to attach in place of the link's; the reference to it passes to
+ *	the link on success
+ * @old_prog: the program that the caller takes the link to have, or NULL
+ *
+ * Context: process context, may sleep. Updates of a link wait for each other.
+ *
+ * Return: 0; -EPERM if the link has another program than @old_prog; -EINVAL, -ENOENT,
+ * -EOPNOTSUPP, -ENOTSUPP if @new_prog is of another kind, or can't be attached to one of
+ * the targets; -ENOMEM; -EINTR if the task was killed; or what
+ * bpf_trampoline_multi_update_prog() says. If it fails, all targets have the program
+ * that they had, unless ftrace dies.
+ */
+static int tracing_multi_link_update_prog(struct bpf_link *link, struct bpf_prog *new_prog,
+					  struct bpf_prog *old_prog)
+{
+	struct bpf_tracing_multi_link *tm = to_tracing_multi(link);
+	struct bpf_prog *prog;
+	int err;
+
+	if (mutex_lock_killable(&tm->update_mutex))
+		return -EINTR;
+	prog = link->prog;
+	if (old_prog && old_prog != prog)
+		err = -EPERM;
+	else if (new_prog == prog)
+		err = 0;
+	else
+		err = replace_prog(tm, new_prog);
+	mutex_unlock(&tm->update_mutex);
+	/* of the two, the one that the link has not */
+	if (!err)
+		bpf_prog_put(prog);
+	return err;
+}
+
 static const struct bpf_link_ops tracing_multi_link_lops = {
 	.release = tracing_multi_link_release,
 	.dealloc = tracing_multi_link_dealloc,
+	.update_prog = tracing_multi_link_update_prog,
 	.show_fdinfo = tracing_multi_link_show_fdinfo,
 	.fill_link_info = tracing_multi_link_fill_link_info,
 };
@@ -743,6 +865,7 @@ static struct bpf_tracing_multi_link *tracing_multi_link_alloc(struct bpf_prog *
 		return NULL;
 	}
 	tm->attach_type = attach_type;
+	mutex_init(&tm->update_mutex);
 	bpf_link_init(&tm->link.link, BPF_LINK_TYPE_TRACING_MULTI, &tracing_multi_link_lops, prog);
 	return tm;
 }
@@ -811,7 +934,7 @@ static int tracing_multi_check_attr(const union bpf_attr *attr)
 }
 
 /* Copy an array of the caller's. Return: NULL if it has none, or an ERR_PTR(). */
-static void *copy_array(u64 from, bool is_kernel, u32 cnt, size_t size)
+static void *copy_req_array(u64 from, bool is_kernel, u32 cnt, size_t size)
 {
 	if (!from)
 		return NULL;
@@ -840,16 +963,16 @@ static int tracing_multi_req_init(struct tracing_multi_req *req, const union bpf
 
 	req->cnt = cnt;
 	req->skip_refused = attr->link_create.flags & BPF_F_TRACING_MULTI_SKIP_INVALID;
-	req->ids = copy_array(attr->link_create.tracing_multi.ids, is_kernel,
-			      cnt, sizeof(*req->ids));
+	req->ids = copy_req_array(attr->link_create.tracing_multi.ids, is_kernel,
+				  cnt, sizeof(*req->ids));
 	if (IS_ERR(req->ids))
 		return PTR_ERR(req->ids);
-	req->cookies = copy_array(attr->link_create.tracing_multi.cookies, is_kernel,
-				  cnt, sizeof(*req->cookies));
+	req->cookies = copy_req_array(attr->link_create.tracing_multi.cookies, is_kernel,
+				      cnt, sizeof(*req->cookies));
 	if (IS_ERR(req->cookies))
 		return PTR_ERR(req->cookies);
-	req->tgt_fds = copy_array(attr->link_create.tracing_multi.tgt_fds, is_kernel,
-				  cnt, sizeof(*req->tgt_fds));
+	req->tgt_fds = copy_req_array(attr->link_create.tracing_multi.tgt_fds, is_kernel,
+				      cnt, sizeof(*req->tgt_fds));
 	if (IS_ERR(req->tgt_fds))
 		return PTR_ERR(req->tgt_fds);
 

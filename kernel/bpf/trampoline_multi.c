@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Attach the program of one link to many trampolines, and detach it again.
+ * Attach the program of one link to many trampolines, replace it, and detach it again.
  *
- * Both go through the entries of the link in the order of addresses, a chunk at
- * a time: the trampolines of a chunk get their new images, mostly shared ones,
+ * All of them go through the entries of the link a chunk at a time, in which functions are
+ * neighbours: the trampolines of a chunk get their new images, mostly shared ones,
  * and then all its functions are patched in one update of ftrace, which costs
  * what the functions of the chunk cost. Between two chunks others get at the
  * trampolines, and the task may be rescheduled, or be killed.
@@ -219,6 +219,7 @@ struct multi_attach {
 	int refused;		/* error of the first entry that refused */
 	u32 bad_entry;		/* its index */
 	bool dropped;		/* some entries are to be left out */
+	u32 nr_chunks;		/* that it has been tried to attach to */
 };
 
 /* Return: 0 if the entry is to be left out, else what to fail with */
@@ -286,9 +287,6 @@ static void slots_commit(struct multi_slot *slots, u32 cnt, bool detach)
 /* Whatever a function may go on calling, for ever, has to stay. */
 static void slot_keep(struct multi_slot *slot, struct bpf_tramp_multi_link *mlink)
 {
-	struct bpf_trampoline *tr = slot->entry->trampoline;
-	struct bpf_tramp_image *im;
-
 	WARN_ONCE(1, "BPF program %u stays attached: error %d\n",
 		  mlink->link.prog->aux->id, slot->err);
 	/* only if ftrace died half way is the new image called */
@@ -296,12 +294,10 @@ static void slot_keep(struct multi_slot *slot, struct bpf_tramp_multi_link *mlin
 		bpf_tramp_image_discard(slot->im);
 		slot->im = NULL;
 	}
-	im = slot->im ?: tr->cur_image;
-	if (im && im->recipe)
-		bpf_tramp_shared_image_retire(im);
+	bpf_tramp_shared_images_retire(&mlink->link);
 	mlink->cookies = &no_cookies;
 	bpf_prog_inc(mlink->link.prog);
-	refcount_inc(&tr->refcnt);
+	refcount_inc(&slot->entry->trampoline->refcnt);
 }
 
 /* If ftrace dies in the update, nobody knows which functions call what. */
@@ -341,21 +337,47 @@ static int slots_link(struct multi_attach *at, struct multi_slot *slots, u32 cnt
 	return slots_drop_failed(at, slots, &cnt);
 }
 
-/* The next entries, from the *@pos-th in the order of addresses on, that @want is
- * true of. Return: number of slots filled.
+/* Fill the slots with those of a chunk's entries that @want is true of, in the order
+ * of addresses. Return: number of slots filled.
  */
-static u32 multi_next_chunk(const struct bpf_tramp_multi_link *mlink, u32 *pos,
+static u32 multi_fill_slots(const struct bpf_tramp_multi_link *mlink, u32 chunk,
 			    bool (*want)(const struct bpf_tramp_multi_link_entry *entry))
 {
-	u32 cnt = 0;
+	u32 i, cnt = 0, end = min((chunk + 1) * MULTI_CHUNK, mlink->cnt);
 
-	for (; *pos < mlink->cnt && cnt < MULTI_CHUNK; ++*pos) {
-		struct bpf_tramp_multi_link_entry *entry = &mlink->entries[mlink->by_ip[*pos]];
+	for (i = chunk * MULTI_CHUNK; i < end; i++) {
+		struct bpf_tramp_multi_link_entry *entry = &mlink->entries[mlink->by_ip[i]];
 
 		if (want(entry))
 			multi_slots[cnt++] = (struct multi_slot) { .entry = entry };
 	}
 	return cnt;
+}
+
+static u32 multi_nr_chunks(const struct bpf_tramp_multi_link *mlink)
+{
+	return DIV_ROUND_UP(mlink->cnt, MULTI_CHUNK);
+}
+
+/*
+ * The i-th chunk in the order of attaching; detaching goes through it backwards. This
+ * is a matter of speed: what patches functions should not run a program itself in each
+ * of its steps while most functions are still to be patched. It is linked in the first
+ * third of the kernel (kernel/, mm/), most of all at both ends (arch/x86/, lib/). So
+ * what is behind that third comes first, and both ends come last.
+ */
+static u32 multi_nth_chunk(u32 i, u32 nr_chunks)
+{
+	u32 third = nr_chunks / 3, end = nr_chunks / 32;
+	u32 behind = nr_chunks - end - third;
+
+	if (i < behind)
+		return third + i;
+	i -= behind;
+	if (i < third - end)
+		return end + i;
+	i -= third - end;
+	return i < end ? i : nr_chunks - 2 * end + i;
 }
 
 static bool multi_wanted(const struct bpf_tramp_multi_link_entry *entry)
@@ -365,17 +387,18 @@ static bool multi_wanted(const struct bpf_tramp_multi_link_entry *entry)
 
 static int multi_link_chunks(struct multi_attach *at)
 {
-	u32 cnt, pos = 0;
+	u32 cnt, chunk, nr_chunks = multi_nr_chunks(at->mlink);
 	int err = 0;
 
-	while (pos < at->mlink->cnt && !err) {
+	while (at->nr_chunks < nr_chunks && !err) {
 		/* A long attach must not keep a killed task alive. */
 		if (fatal_signal_pending(current))
 			return -EINTR;
 		cond_resched();
 
+		chunk = multi_nth_chunk(at->nr_chunks++, nr_chunks);
 		bpf_trampoline_lock_all();
-		cnt = multi_next_chunk(at->mlink, &pos, multi_wanted);
+		cnt = multi_fill_slots(at->mlink, chunk, multi_wanted);
 		err = slots_link(at, multi_slots, cnt);
 		bpf_trampoline_unlock_all();
 	}
@@ -585,6 +608,55 @@ static void multi_leave_out_dropped(struct bpf_tramp_multi_link *mlink)
 	multi_sort(mlink);
 }
 
+static void slot_prepare_unlink(struct multi_slot *slot)
+{
+	struct bpf_tramp_multi_link_entry *entry = slot->entry;
+
+	bpf_trampoline_del_conn(entry->trampoline, &entry->conn);
+	if (slot_batched(slot))
+		slot_make_image(slot, true);
+}
+
+/* If ftrace is dead, or there is no room for an image that lacks the program, the
+ * function goes on calling one that has it.
+ */
+static void slots_unlink(struct multi_slot *slots, u32 cnt, struct bpf_tramp_multi_link *mlink)
+{
+	int err;
+	u32 i;
+
+	for (i = 0; i < cnt; i++)
+		slot_prepare_unlink(&slots[i]);
+
+	err = slots_set_calls(slots, cnt);
+	for (i = 0; i < cnt; i++) {
+		if (slot_batched(&slots[i]))
+			slots[i].err = slots[i].err ?: err;
+	}
+	slots_commit(slots, cnt, true);
+	for (i = 0; i < cnt; i++) {
+		bpf_trampoline_stop_draining(slots[i].entry->trampoline, &mlink->link);
+		if (slots[i].err)
+			slot_keep(&slots[i], mlink);
+	}
+}
+
+/* Detach from the first @nr of the chunks that were attached to. */
+static void multi_unlink_chunks(struct bpf_tramp_multi_link *mlink, u32 nr)
+{
+	u32 cnt, chunk, nr_chunks = multi_nr_chunks(mlink);
+
+	while (nr--) {
+		cond_resched();
+		chunk = multi_nth_chunk(nr, nr_chunks);
+		bpf_trampoline_lock_all();
+		cnt = multi_fill_slots(mlink, chunk, multi_attached);
+		slots_unlink(multi_slots, cnt, mlink);
+		bpf_trampoline_unlock_all();
+	}
+	bpf_link_stop_draining(&mlink->link);
+}
+
 /**
  * bpf_trampoline_multi_link_prog - attach a link's program to all its entries
  * @mlink: link with @cnt entries, each with conn.link and trampoline set, and
@@ -618,7 +690,7 @@ int bpf_trampoline_multi_link_prog(struct bpf_tramp_multi_link *mlink, bool skip
 	if (!err) {
 		err = multi_link_chunks(&at);
 		if (err)
-			bpf_trampoline_multi_unlink_prog(mlink);
+			multi_unlink_chunks(mlink, at.nr_chunks);
 	}
 	if (at.refused)
 		*bad_entry = at.bad_entry;
@@ -630,36 +702,171 @@ int bpf_trampoline_multi_link_prog(struct bpf_tramp_multi_link *mlink, bool skip
 	return mlink->cnt ? 0 : at.refused;
 }
 
-static void slot_prepare_unlink(struct multi_slot *slot)
+/* Does the function call an image that runs another program than the link has? An image
+ * that others have made since an update began runs that.
+ */
+static bool multi_outdated(const struct bpf_tramp_multi_link_entry *entry)
 {
-	struct bpf_tramp_multi_link_entry *entry = slot->entry;
+	const struct bpf_link *link = entry->conn.link;
 
-	bpf_trampoline_del_conn(entry->trampoline, &entry->conn);
-	if (slot_batched(slot))
-		slot_make_image(slot, true);
+	return multi_attached(entry) &&
+		bpf_tramp_image_prog_of(entry->trampoline->cur_image, link) != link->prog;
 }
 
-/* If ftrace is dead, or there is no room for an image that lacks the program, the
- * function goes on calling one that has it.
+/* Return: 0, or why some functions are left as they were, but with -EIO any function may
+ * call any image, so that all have to stay.
  */
-static void slots_unlink(struct multi_slot *slots, u32 cnt, struct bpf_tramp_multi_link *mlink)
+static int slots_update(struct multi_slot *slots, u32 cnt, bool undo)
 {
-	int err;
+	int err, ret = 0;
 	u32 i;
 
-	for (i = 0; i < cnt; i++)
-		slot_prepare_unlink(&slots[i]);
-
-	err = slots_set_calls(slots, cnt);
 	for (i = 0; i < cnt; i++) {
 		if (slot_batched(&slots[i]))
-			slots[i].err = slots[i].err ?: err;
+			slot_make_image(&slots[i], undo);
+		ret = ret ?: slots[i].err;
 	}
-	slots_commit(slots, cnt, true);
+	err = ret && !undo ? ret : slots_set_calls(slots, cnt);
+	if (err == -EIO)
+		return err;
 	for (i = 0; i < cnt; i++) {
-		if (slots[i].err)
-			slot_keep(&slots[i], mlink);
+		if (slot_batched(&slots[i])) {
+			slots[i].err = slots[i].err ?: err;
+			if (slots[i].err)
+				bpf_tramp_image_discard(slots[i].im);
+		}
 	}
+	if (err && !undo)
+		return err;
+	slots_commit(slots, cnt, undo);
+	for (i = 0; i < cnt; i++)
+		ret = ret ?: slots[i].err;
+	return ret;
+}
+
+static int multi_update_chunk(struct bpf_tramp_multi_link *mlink, u32 chunk, bool undo)
+{
+	u32 cnt;
+	int err;
+
+	cond_resched();
+	bpf_trampoline_lock_all();
+	cnt = multi_fill_slots(mlink, chunk, multi_outdated);
+	err = slots_update(multi_slots, cnt, undo);
+	bpf_trampoline_unlock_all();
+	return err;
+}
+
+/* With all trampoline locks: is the program attached to one of the functions? */
+static bool multi_has_prog(const struct bpf_tramp_multi_link *mlink, const struct bpf_prog *prog)
+{
+	u32 i;
+
+	for (i = 0; i < mlink->cnt; i++) {
+		cond_resched();
+		if (bpf_trampoline_nr_conns(mlink->entries[i].trampoline, prog))
+			return true;
+	}
+	return false;
+}
+
+/* With all trampoline locks: from here on, whoever makes an image for one of the
+ * functions uses this program; and images that the functions call now drain when they
+ * are replaced, whoever does it.
+ */
+static void multi_set_prog(struct bpf_tramp_multi_link *mlink, struct bpf_prog *prog)
+{
+	u32 i;
+
+	bpf_tramp_shared_images_retire(&mlink->link);
+	for (i = 0; i < mlink->cnt; i++) {
+		cond_resched();
+		mlink->entries[i].trampoline->cur_image->drains = true;
+	}
+	WRITE_ONCE(mlink->link.prog, prog);
+}
+
+static int multi_begin_update(struct bpf_tramp_multi_link *mlink, struct bpf_prog *prog)
+{
+	int err = 0;
+
+	bpf_trampoline_lock_all();
+	if (multi_has_prog(mlink, prog))
+		err = -EBUSY;
+	else
+		multi_set_prog(mlink, prog);
+	bpf_trampoline_unlock_all();
+	return err;
+}
+
+/* Go back to the old program, also where the update has not come to, but others have
+ * made images with the new one. The old one may have got attached by another link in
+ * the meantime; that is no harm.
+ */
+static void multi_undo_update(struct bpf_tramp_multi_link *mlink, struct bpf_prog *old_prog)
+{
+	struct bpf_prog *new_prog = mlink->link.prog;
+	u32 i, nr_chunks = multi_nr_chunks(mlink);
+	int err;
+
+	bpf_trampoline_lock_all();
+	multi_set_prog(mlink, old_prog);
+	bpf_trampoline_unlock_all();
+
+	for (i = nr_chunks; i--; ) {
+		err = multi_update_chunk(mlink, multi_nth_chunk(i, nr_chunks), true);
+		if (WARN_ONCE(err, "BPF program %u stays attached: error %d\n",
+			      new_prog->aux->id, err))
+			bpf_prog_inc(new_prog);
+	}
+}
+
+/**
+ * bpf_trampoline_multi_update_prog - replace the program of a link in all its entries
+ * @mlink: link that bpf_trampoline_multi_link_prog() has attached
+ * @prog: the new program, of the same attach type, as sleepable as the old one, and
+ *	that may be attached to all the functions
+ *
+ * Each call of a function, also one that is in flight, runs either the old program or
+ * the new one. (Except for a call in flight while programs are attached to or detached
+ * from its function: as ever, it may run none at its end.) When this returns 0, calls
+ * that start run the new one, and the caller has the old program's reference, as it has
+ * that of @prog if this fails. While calls in flight need a program, it stays loaded.
+ *
+ * All or nothing, unless ftrace dies; but while this runs, some calls run the one and
+ * others the other.
+ *
+ * Context: process context, may sleep, takes all trampoline locks for the time that
+ * a chunk of entries takes. One at a time for a link. Can be interrupted by a fatal
+ * signal.
+ *
+ * Return: 0; -EBUSY if @prog is attached to one of the functions by another link;
+ * -ENOMEM, -EPERM (bpf_jit_limit), -E2BIG (there is no room for what @prog needs);
+ * -EINTR; or what ftrace or patching a BPF program says, -ENXIO or -EIO if ftrace is
+ * dead.
+ */
+int bpf_trampoline_multi_update_prog(struct bpf_tramp_multi_link *mlink, struct bpf_prog *prog)
+{
+	struct bpf_prog *old_prog = mlink->link.prog;
+	u32 i, nr_chunks = multi_nr_chunks(mlink);
+	int err;
+
+	err = multi_begin_update(mlink, prog);
+	if (err)
+		return err;
+	for (i = 0; i < nr_chunks && !err; i++) {
+		err = fatal_signal_pending(current) ? -EINTR :
+			multi_update_chunk(mlink, multi_nth_chunk(i, nr_chunks), false);
+	}
+	if (!err)
+		return 0;
+	/* ftrace is dead: functions may call images with any of the two for ever */
+	if (err == -EIO || err == -ENXIO) {
+		bpf_prog_inc(old_prog);
+		bpf_prog_inc(prog);
+	}
+	multi_undo_update(mlink, old_prog);
+	return err;
 }
 
 /**
@@ -675,13 +882,5 @@ static void slots_unlink(struct multi_slot *slots, u32 cnt, struct bpf_tramp_mul
  */
 void bpf_trampoline_multi_unlink_prog(struct bpf_tramp_multi_link *mlink)
 {
-	u32 cnt, pos = 0;
-
-	while (pos < mlink->cnt) {
-		cond_resched();
-		bpf_trampoline_lock_all();
-		cnt = multi_next_chunk(mlink, &pos, multi_attached);
-		slots_unlink(multi_slots, cnt, mlink);
-		bpf_trampoline_unlock_all();
-	}
+	multi_unlink_chunks(mlink, multi_nr_chunks(mlink));
 }

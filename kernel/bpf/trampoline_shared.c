@@ -11,7 +11,8 @@
  * The links in a recipe are told apart by address. That is safe, because no
  * image is left in the table that has a link in its recipe which is gone: when
  * a link goes, all functions that it was attached to get other images, or none,
- * and an image that nobody uses leaves the table.
+ * and an image that nobody uses leaves the table. When a link gets another program,
+ * its images leave the table at once.
  */
 #include <linux/error-injection.h>
 #include <linux/jhash.h>
@@ -71,6 +72,17 @@ static int recipe_nr_links(const struct bpf_tramp_recipe *recipe)
 	for (kind = 0; kind < BPF_TRAMP_MAX; kind++)
 		nr_links += recipe->nr_links[kind];
 	return nr_links;
+}
+
+static bool recipe_has_link(const struct bpf_tramp_recipe *recipe, const struct bpf_link *link)
+{
+	int i, nr_links = recipe_nr_links(recipe);
+
+	for (i = 0; i < nr_links; i++) {
+		if (recipe->links[i] == link)
+			return true;
+	}
+	return false;
 }
 
 static size_t recipe_size(const struct bpf_tramp_recipe *recipe)
@@ -138,7 +150,7 @@ static struct bpf_tramp_image *find_image(struct hlist_head *head,
 {
 	struct bpf_tramp_image *im;
 
-	hlist_for_each_entry(im, head, shared_hlist) {
+	hlist_for_each_entry(im, head, list) {
 		if (recipe_size(im->recipe) == size && !memcmp(im->recipe, recipe, size))
 			return im;
 	}
@@ -214,7 +226,7 @@ struct bpf_tramp_image *bpf_tramp_shared_image_get(const struct bpf_trampoline *
 		im = create_image(tr, &recipe, size);
 		if (IS_ERR(im))
 			return im;
-		hlist_add_head(&im->shared_hlist, head);
+		hlist_add_head(&im->list, head);
 	}
 	im->users++;
 	return im;
@@ -233,20 +245,27 @@ bool bpf_tramp_shared_image_put(struct bpf_tramp_image *im)
 
 	if (--im->users)
 		return false;
-	hlist_del_init(&im->shared_hlist);
-	kfree(im->recipe);
-	im->recipe = NULL;
+	hlist_del_init(&im->list);
 	return true;
 }
 
 /**
- * bpf_tramp_shared_image_retire - let no other trampoline get an image
- * @im: shared image, with a link in its recipe that is about to go
+ * bpf_tramp_shared_images_retire - let no other trampoline get images of a link
+ * @link: link, which will have another program, or is about to go
  *
- * For a trampoline that must go on using the image nonetheless.
+ * Those that trampolines have are theirs as long as they use them.
  */
-void bpf_tramp_shared_image_retire(struct bpf_tramp_image *im)
+void bpf_tramp_shared_images_retire(const struct bpf_link *link)
 {
+	struct bpf_tramp_image *im;
+	struct hlist_node *next;
+	int i;
+
 	guard(mutex)(&shared_images_mutex);
-	hlist_del_init(&im->shared_hlist);
+	for (i = 0; i < ARRAY_SIZE(shared_images); i++) {
+		hlist_for_each_entry_safe(im, next, &shared_images[i], list) {
+			if (recipe_has_link(im->recipe, link))
+				hlist_del_init(&im->list);
+		}
+	}
 }

@@ -7,8 +7,10 @@
  */
 #define _GNU_SOURCE
 #include <errno.h>
+#include <fcntl.h>
 #include <getopt.h>
 #include <limits.h>
+#include <math.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdbool.h>
@@ -17,43 +19,75 @@
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/types.h>
 #include <sys/wait.h>
 
 #include <bpf/bpf.h>
+#include <bpf/btf.h>
 #include <bpf/libbpf.h>
 #include "functop.h"
 #include "functop.skel.h"
 
+/* exit status: wrong arguments; anything else */
+#define EXIT_USAGE	2
+
+/* how long a command that is to end may take for it */
+#define END_CMD_SECS	3
+
 struct func {
-	char *name;		/* with the module, if it's in one */
+	char *module;		/* NULL if it's in vmlinux */
+	char *name;
 	bool timed;		/* functop_exit is attached to it */
+	__u32 ret;		/* RET_* */
 	struct func_stat stat;
 };
 
-struct funcs {
-	struct func *elems;
-	size_t cnt;
-	size_t cap;
-	/* where functop_entry's matches were merged up to */
-	size_t pos;
-	/* how many of elems came from functop_exit's matches */
-	size_t merge_cnt;
+struct error_stat {
+	struct error_key key;
+	__u64 cnt;
 };
 
 static struct env {
 	char *pattern;
+	char *module;
 	char **cmd;
 	double secs;
+	double interval;
+	pid_t pid;
+	bool ret;
+	bool hist;
+	bool json;
 	bool verbose;
 } env;
 
-static struct funcs funcs;
+static struct funcs {
+	struct func *elems;
+	size_t cnt;
+	size_t cap;
+	/* the elems that functop_exit's pattern matched, by name */
+	__u32 *by_name;
+	size_t by_name_cnt;
+	/* all of them, as they are to be shown */
+	__u32 *order;
+} funcs;
 
 /* those of all functions for the first CPU, then for the second, and so on */
 static const struct func_stat *stats;
 static int cpus;
+
+/* NULL if not asked for */
+static const struct func_hist *hists;
+
+/* what was returned, by function; NULL if not asked for */
+static struct error_stat *errors;
+static size_t errors_cnt;
+
+/* what the kernel had missed before counting began */
+static __u64 missed_before;
+
+static double start_time;
 
 /* what libbpf has to say about the current step, told only if it fails */
 static char libbpf_log[16 * 1024];
@@ -62,13 +96,30 @@ static void usage(FILE *f)
 {
 	fprintf(f,
 		"Usage: functop [OPTION]... GLOB... [-- COMMAND [ARG]...]\n"
-		"Count and time the calls of all kernel functions that match a GLOB\n"
-		"('vfs_*', 'tcp_sendmsg', 'ext4:ext4_*' for a module's), until COMMAND ends,\n"
-		"SECS are over or Ctrl-C is pressed.\n"
+		"Count and time the calls of all kernel functions that match a GLOB, and the\n"
+		"errors that they return, until COMMAND ends, SECS are over or Ctrl-C is pressed.\n"
+		"\n"
+		"GLOB: 'vfs_*', 'tcp_sendmsg', 'ext4:ext4_*' for those of a module, '*:*_init'\n"
+		"for the kernel's and all modules', '!vfs_read*' for those to leave out.\n"
 		"\n"
 		"  -d, --duration SECS   stop after SECS seconds\n"
+		"  -i, --interval SECS   show the table every SECS seconds, too\n"
+		"  -p, --pid PID         only calls made by process PID\n"
+		"  -m, --module MODULE   GLOBs are those of MODULE's functions\n"
+		"  -r, --ret             tell which errors were returned, and how often\n"
+		"  -H, --hist            show how long the calls of each function took\n"
+		"  -j, --json            instead of a table, print an object, in one line\n"
 		"  -v, --verbose         tell what libbpf is doing\n"
-		"  -h, --help            show this text\n");
+		"  -h, --help            show this text\n"
+		"\n"
+		"The table has all calls from the start on, most time first. An error is a\n"
+		"negative value of a signed integer type, or an error pointer.\n"
+		"\n"
+		"Examples:\n"
+		"    functop 'vfs_*' -- ls -l /             # what a command does\n"
+		"    functop -i 1 'tcp_*' 'udp_*'           # refresh the table every second\n"
+		"    functop -d 10 -p 123 --ret '__x64_sys_*'\n"
+		"    functop -d 10 -m ext4 --json '*' | jq .functions\n");
 }
 
 static void warn(const char *fmt, ...)
@@ -86,100 +137,212 @@ static int print_libbpf(enum libbpf_print_level level, const char *fmt, va_list 
 {
 	size_t len = strlen(libbpf_log);
 
-	if (env.verbose)
-		return vfprintf(stderr, fmt, args);
+	if (env.verbose) {
+		va_list copy;
+
+		va_copy(copy, args);
+		vfprintf(stderr, fmt, copy);
+		va_end(copy);
+	}
 	if (level != LIBBPF_WARN)
 		return 0;
 
 	return vsnprintf(libbpf_log + len, sizeof(libbpf_log) - len, fmt, args);
 }
 
-static char *join_patterns(char **globs, int cnt)
+/* The first thing that libbpf said, without the name of our program in front */
+static const char *libbpf_reason(void)
 {
-	size_t len = 1;
-	char *pattern;
-	int i;
+	char *text = libbpf_log, *end = strchr(text, '\n');
+	const char *prog = "libbpf: prog 'functop_", *colon;
 
-	for (i = 0; i < cnt; i++)
-		len += strlen(globs[i]) + 1;
+	if (end)
+		*end = '\0';
+	if (strncmp(text, prog, strlen(prog)))
+		return text;
 
-	pattern = calloc(1, len);
-	for (i = 0; pattern && i < cnt; i++) {
-		strcat(pattern, i ? "," : "");
-		strcat(pattern, globs[i]);
-	}
-
-	return pattern;
+	colon = strstr(text, "': ");
+	return colon ? colon + 3 : text;
 }
 
-/* 0: go on, 1: done, negative: error */
-static int parse_args(int argc, char **argv)
+/* One comma-separated pattern, each glob in env.module if that is given */
+static int join_patterns(char **globs, int cnt)
+{
+	const char *module = env.module ?: "", *glob, *not;
+	size_t len = 0;
+	FILE *f;
+	int i;
+
+	f = open_memstream(&env.pattern, &len);
+	if (!f)
+		return -ENOMEM;
+
+	for (i = 0; i < cnt; i++) {
+		not = globs[i][0] == '!' ? "!" : "";
+		glob = globs[i] + strlen(not);
+		if (env.module && strchr(glob, ':')) {
+			warn("'%s' names a module, and so does -m %s", glob, env.module);
+			fclose(f);
+			return -EINVAL;
+		}
+		fprintf(f, "%s%s%s%s%s", i ? "," : "", not, module, *module ? ":" : "", glob);
+	}
+
+	return fclose(f) ? -ENOMEM : 0;
+}
+
+static int parse_secs(const char *arg, double *secs)
+{
+	char *end;
+
+	errno = 0;
+	*secs = strtod(arg, &end);
+	if (errno || end == arg || *end || !(*secs > 0 && *secs < 1e9)) {
+		warn("'%s' isn't a number of seconds", arg);
+		return -EINVAL;
+	}
+
+	return 0;
+}
+
+static int parse_pid(const char *arg, pid_t *pid)
+{
+	char *end;
+	long val;
+
+	errno = 0;
+	val = strtol(arg, &end, 10);
+	if (errno || end == arg || *end || val <= 0 || val > INT_MAX) {
+		warn("'%s' isn't the id of a process", arg);
+		return -EINVAL;
+	}
+	if (kill(val, 0) && errno == ESRCH) {
+		warn("there is no process %ld", val);
+		return -EINVAL;
+	}
+
+	*pid = val;
+	return 0;
+}
+
+static int parse_module(char *arg)
+{
+	char path[PATH_MAX];
+
+	if (!*arg || strchr(arg, '/') || arg[0] == '.') {
+		warn("'%s' isn't the name of a module", arg);
+		return -EINVAL;
+	}
+
+	snprintf(path, sizeof(path), "/sys/kernel/btf/%s", arg);
+	if (access(path, F_OK)) {
+		warn("module '%s' isn't loaded or has no BTF", arg);
+		return -EINVAL;
+	}
+
+	env.module = arg;
+	return 0;
+}
+
+static int parse_opts(int argc, char **argv)
 {
 	static const struct option opts[] = {
 		{ "duration",	required_argument,	NULL, 'd' },
+		{ "interval",	required_argument,	NULL, 'i' },
+		{ "pid",	required_argument,	NULL, 'p' },
+		{ "module",	required_argument,	NULL, 'm' },
+		{ "ret",	no_argument,		NULL, 'r' },
+		{ "hist",	no_argument,		NULL, 'H' },
+		{ "json",	no_argument,		NULL, 'j' },
 		{ "verbose",	no_argument,		NULL, 'v' },
 		{ "help",	no_argument,		NULL, 'h' },
 		{}
 	};
-	int opt, first;
-	char *end;
+	int opt, err = 0;
 
-	/* '+': what follows the globs isn't ours */
-	while ((opt = getopt_long(argc, argv, "+d:vh", opts, NULL)) != -1) {
+	while (!err && (opt = getopt_long(argc, argv, "d:i:p:m:rHjvh", opts, NULL)) != -1) {
 		switch (opt) {
 		case 'd':
-			errno = 0;
-			env.secs = strtod(optarg, &end);
-			if (errno || *end || !(env.secs > 0 && env.secs < 1e9)) {
-				warn("'%s' isn't a number of seconds", optarg);
-				return -EINVAL;
-			}
+			err = parse_secs(optarg, &env.secs);
+			break;
+		case 'i':
+			err = parse_secs(optarg, &env.interval);
+			break;
+		case 'p':
+			err = parse_pid(optarg, &env.pid);
+			break;
+		case 'm':
+			err = parse_module(optarg);
+			break;
+		case 'r':
+			env.ret = true;
+			break;
+		case 'H':
+			env.hist = true;
+			break;
+		case 'j':
+			env.json = true;
 			break;
 		case 'v':
 			env.verbose = true;
 			break;
 		case 'h':
 			usage(stdout);
-			return 1;
+			exit(0);
 		default:
-			usage(stderr);
-			return -EINVAL;
+			fprintf(stderr, "Try 'functop --help'.\n");
+			err = -EINVAL;
 		}
 	}
 
-	for (first = optind; optind < argc; optind++) {
-		if (strcmp(argv[optind], "--") == 0)
-			break;
-	}
-	if (first == optind) {
-		warn("no GLOB is given");
-		usage(stderr);
-		return -EINVAL;
-	}
-	if (optind < argc) {
-		env.cmd = &argv[optind + 1];
-		if (!*env.cmd) {
-			warn("no COMMAND is given after --");
-			return -EINVAL;
-		}
-	}
-
-	env.pattern = join_patterns(argv + first, optind - first);
-	return env.pattern ? 0 : -ENOMEM;
+	return err;
 }
 
-static bool func_is(const struct func *func, const char *module, const char *name)
+static int parse_args(int argc, char **argv)
 {
-	size_t len = strlen(name);
+	int i, err;
 
-	if (strncmp(func->name, name, len))
-		return false;
-	if (!module)
-		return !func->name[len];
+	/* what follows is not for getopt_long() to put in order */
+	for (i = 1; i < argc; i++) {
+		if (strcmp(argv[i], "--"))
+			continue;
+		env.cmd = &argv[i + 1];
+		argc = i;
+		break;
+	}
 
-	return strncmp(func->name + len, " [", 2) == 0 &&
-	       strncmp(func->name + len + 2, module, strlen(module)) == 0 &&
-	       strcmp(func->name + len + 2 + strlen(module), "]") == 0;
+	err = parse_opts(argc, argv);
+	if (err)
+		return err;
+
+	if (env.cmd && !*env.cmd) {
+		warn("no COMMAND is given after --");
+		return -EINVAL;
+	}
+	if (optind == argc) {
+		warn("no GLOB is given");
+		fprintf(stderr, "Try 'functop --help'.\n");
+		return -EINVAL;
+	}
+
+	return join_patterns(argv + optind, argc - optind);
+}
+
+static int name_cmp(const struct func *x, const struct func *y)
+{
+	int cmp = strcmp(x->name, y->name);
+
+	return cmp ?: strcmp(x->module ?: "", y->module ?: "");
+}
+
+static int by_name_cmp(const void *a, const void *b)
+{
+	return name_cmp(&funcs.elems[*(__u32 *)a], &funcs.elems[*(__u32 *)b]);
+}
+
+static int by_name_find(const void *key, const void *elem)
+{
+	return name_cmp(key, &funcs.elems[*(__u32 *)elem]);
 }
 
 static int add_func(const char *module, const char *name)
@@ -196,17 +359,26 @@ static int add_func(const char *module, const char *name)
 		funcs.cap = cap;
 	}
 
-	func = &funcs.elems[funcs.cnt];
+	func = &funcs.elems[funcs.cnt++];
 	memset(func, 0, sizeof(*func));
-	if (!module)
-		func->name = strdup(name);
-	else if (asprintf(&func->name, "%s [%s]", name, module) < 0)
-		func->name = NULL;
-	if (!func->name)
-		return -ENOMEM;
+	func->name = strdup(name);
+	if (module)
+		func->module = strdup(module);
 
-	funcs.cnt++;
-	return 0;
+	return !func->name || (module && !func->module) ? -ENOMEM : 0;
+}
+
+static void free_funcs(void)
+{
+	size_t i;
+
+	for (i = 0; i < funcs.cnt; i++) {
+		free(funcs.elems[i].module);
+		free(funcs.elems[i].name);
+	}
+	free(funcs.elems);
+	free(funcs.by_name);
+	free(funcs.order);
 }
 
 static int match_exit(const char *module, const char *name, __u64 *cookie, void *ctx)
@@ -215,57 +387,146 @@ static int match_exit(const char *module, const char *name, __u64 *cookie, void 
 	return add_func(module, name);
 }
 
-/* functop_entry can be attached to more functions, as it needs no return value;
- * apart from these, both see the same ones in the same order.
+/* functop_entry can be attached to more functions than functop_exit, as it needs
+ * no return value.
  */
 static int match_entry(const char *module, const char *name, __u64 *cookie, void *ctx)
 {
-	struct func *func = &funcs.elems[funcs.pos];
+	struct func key = { .module = (char *)module, .name = (char *)name };
+	const struct func *func;
+	__u32 *index;
 
-	if (funcs.pos < funcs.merge_cnt && func_is(func, module, name)) {
-		*cookie = funcs.pos++ | (func->timed ? COOKIE_TIMED : 0);
-		return 0;
+	index = bsearch(&key, funcs.by_name, funcs.by_name_cnt, sizeof(*index), by_name_find);
+	if (!index) {
+		*cookie = funcs.cnt;
+		return add_func(module, name);
 	}
 
-	*cookie = funcs.cnt;
-	return add_func(module, name);
+	func = &funcs.elems[*index];
+	*cookie = *index;
+	if (func->timed)
+		*cookie |= COOKIE_TIMED | (__u64)func->ret << COOKIE_RET_SHIFT;
+	return 0;
 }
 
-/* The cookies of what a link is really attached to: the kernel leaves out what
- * a glob matches but BPF may not trace.
+struct target {
+	__u64 cookie;
+	__u32 id;
+};
+
+/* What a link is really attached to: the kernel leaves out what a glob matches
+ * but BPF may not trace. Returns their number.
  */
-static int link_cookies(struct bpf_link *link, __u64 **cookies)
+static int link_targets(struct bpf_link *link, struct target **targets)
 {
 	struct bpf_link_info info = {};
-	__u32 len = sizeof(info);
+	__u32 i, cnt, len = sizeof(info);
+	__u64 *cookies = NULL;
+	__u32 *ids = NULL;
 	int err;
 
-	*cookies = NULL;
+	*targets = NULL;
 	err = bpf_link_get_info_by_fd(bpf_link__fd(link), &info, &len);
 	if (err)
 		return err;
 
-	*cookies = calloc(info.tracing_multi.count, sizeof(**cookies));
-	if (!*cookies)
-		return -ENOMEM;
-
-	info.tracing_multi.cookies = (__u64)(unsigned long)*cookies;
-	err = bpf_link_get_info_by_fd(bpf_link__fd(link), &info, &len);
-	if (err) {
-		free(*cookies);
-		return err;
+	cnt = info.tracing_multi.count;
+	cookies = calloc(cnt, sizeof(*cookies));
+	ids = calloc(cnt, sizeof(*ids));
+	*targets = calloc(cnt, sizeof(**targets));
+	if (!cookies || !ids || !*targets) {
+		err = -ENOMEM;
+		goto out;
 	}
 
-	return info.tracing_multi.count;
+	info.tracing_multi.cookies = (__u64)(unsigned long)cookies;
+	info.tracing_multi.ids = (__u64)(unsigned long)ids;
+	err = bpf_link_get_info_by_fd(bpf_link__fd(link), &info, &len);
+	if (err)
+		goto out;
+
+	for (i = 0; i < cnt; i++) {
+		(*targets)[i].cookie = cookies[i];
+		(*targets)[i].id = ids[i];
+	}
+out:
+	free(cookies);
+	free(ids);
+	if (err) {
+		free(*targets);
+		*targets = NULL;
+	}
+	return err ?: cnt;
+}
+
+/* RET_* of a function */
+static __u32 return_kind(const struct btf *btf, __u32 func_id)
+{
+	const struct btf_type *t = btf__type_by_id(btf, func_id);
+	int id;
+
+	if (!t || !btf_is_func(t))
+		return RET_OTHER;
+
+	t = btf__type_by_id(btf, t->type);
+	id = btf__resolve_type(btf, t->type);
+	if (id <= 0)
+		return RET_OTHER;
+
+	t = btf__type_by_id(btf, id);
+	if (btf_is_ptr(t))
+		return RET_PTR;
+	if (btf_is_int(t) && (btf_int_encoding(t) & BTF_INT_SIGNED) && t->size <= 8)
+		return t->size * 8;
+	return RET_OTHER;
+}
+
+static bool same_module(const char *a, const char *b)
+{
+	return a && b ? strcmp(a, b) == 0 : a == b;
+}
+
+/* Notes which functions are timed, and what they return. The targets come sorted
+ * by the BTF object that they're in, so that each is loaded once.
+ */
+static int note_timed(const struct target *targets, int cnt)
+{
+	struct btf *vmlinux, *btf = NULL;
+	const char *module = NULL;
+	struct func *func;
+	int i, err = 0;
+
+	vmlinux = btf__load_vmlinux_btf();
+	if (!vmlinux)
+		return -errno;
+
+	for (i = 0; i < cnt; i++) {
+		func = &funcs.elems[targets[i].cookie & COOKIE_INDEX_MASK];
+		if (func->module && !same_module(func->module, module)) {
+			btf__free(btf);
+			module = func->module;
+			btf = btf__load_module_btf(module, vmlinux);
+			if (!btf) {
+				err = -errno;
+				break;
+			}
+		}
+		func->timed = true;
+		func->ret = return_kind(func->module ? btf : vmlinux, targets[i].id);
+	}
+
+	btf__free(btf);
+	btf__free(vmlinux);
+	return err;
 }
 
 static int attach_exit(struct functop_bpf *skel)
 {
 	LIBBPF_OPTS(bpf_tracing_multi_opts, opts);
 	__u32 bad_idx = ~0U;
+	struct target *targets;
 	struct bpf_link *link;
-	__u64 *cookies;
-	int i, cnt;
+	int err, cnt;
 
 	opts.match_fn = match_exit;
 	opts.bad_idx = &bad_idx;
@@ -280,75 +541,104 @@ static int attach_exit(struct functop_bpf *skel)
 	}
 	skel->links.functop_exit = link;
 
-	cnt = link_cookies(link, &cookies);
+	cnt = link_targets(link, &targets);
 	if (cnt < 0)
 		return cnt;
-	for (i = 0; i < cnt; i++)
-		funcs.elems[cookies[i]].timed = true;
-	free(cookies);
-	return 0;
+
+	err = note_timed(targets, cnt);
+	free(targets);
+	return err;
 }
 
 /* The number of functions attached to, or an error */
 static int attach_entry(struct functop_bpf *skel)
 {
 	LIBBPF_OPTS(bpf_tracing_multi_opts, opts);
+	struct target *targets;
 	struct bpf_link *link;
-	__u64 *cookies;
+	size_t i;
 	int cnt;
 
-	opts.match_fn = match_entry;
-	funcs.merge_cnt = funcs.cnt;
+	funcs.by_name = calloc(funcs.cnt ?: 1, sizeof(*funcs.by_name));
+	if (!funcs.by_name)
+		return -ENOMEM;
+	for (i = 0; i < funcs.cnt; i++)
+		funcs.by_name[i] = i;
+	funcs.by_name_cnt = funcs.cnt;
+	qsort(funcs.by_name, funcs.cnt, sizeof(*funcs.by_name), by_name_cmp);
 
+	opts.match_fn = match_entry;
 	link = bpf_program__attach_tracing_multi(skel->progs.functop_entry, env.pattern, &opts);
 	if (!link)
 		return -errno;
 	skel->links.functop_entry = link;
 
-	cnt = link_cookies(link, &cookies);
-	if (cnt >= 0)
-		free(cookies);
+	cnt = link_targets(link, &targets);
+	free(targets);
 	return cnt;
 }
 
-static size_t stats_size(void)
-{
-	return funcs.cnt * cpus * sizeof(struct func_stat);
-}
-
-static int create_stats(struct functop_bpf *skel)
+/* Gives the map of maps its map, with so many entries, which is mapped here */
+static int create_inner_map(const struct bpf_map *outer, const char *name, size_t value_size,
+			    size_t cnt, const void **mem)
 {
 	LIBBPF_OPTS(bpf_map_create_opts, opts);
-	int fd, err, outer_fd = bpf_map__fd(skel->maps.stats);
 	__u32 zero = 0;
+	void *addr;
+	int fd, err;
 
-	cpus = libbpf_num_possible_cpus();
-	if (cpus < 0)
-		return cpus;
-	if (funcs.cnt * cpus > UINT_MAX)
+	if (cnt > UINT_MAX)
 		return -E2BIG;
 
 	opts.map_flags = STATS_FLAGS;
-	fd = bpf_map_create(BPF_MAP_TYPE_ARRAY, "functop_stats", sizeof(__u32),
-			    sizeof(struct func_stat), funcs.cnt * cpus, &opts);
+	fd = bpf_map_create(BPF_MAP_TYPE_ARRAY, name, sizeof(__u32), value_size, cnt, &opts);
 	if (fd < 0)
 		return -errno;
 
-	stats = mmap(NULL, stats_size(), PROT_READ, MAP_SHARED, fd, 0);
-	if (stats == MAP_FAILED) {
+	addr = mmap(NULL, value_size * cnt, PROT_READ, MAP_SHARED, fd, 0);
+	if (addr == MAP_FAILED) {
 		err = -errno;
-		stats = NULL;
 		close(fd);
 		return err;
 	}
 
-	err = bpf_map_update_elem(outer_fd, &zero, &fd, BPF_ANY);
+	*mem = addr;
+	err = bpf_map_update_elem(bpf_map__fd(outer), &zero, &fd, BPF_ANY);
 	close(fd);
-	if (err)
-		return err;
+	return err;
+}
+
+static int create_maps(struct functop_bpf *skel)
+{
+	size_t i;
+	int err;
+
+	cpus = libbpf_num_possible_cpus();
+	if (cpus < 0)
+		return cpus;
+
+	funcs.order = calloc(funcs.cnt, sizeof(*funcs.order));
+	if (!funcs.order)
+		return -ENOMEM;
+	for (i = 0; i < funcs.cnt; i++)
+		funcs.order[i] = i;
+
+	if (env.ret) {
+		errors = calloc(MAX_ERRORS, sizeof(*errors));
+		if (!errors)
+			return -ENOMEM;
+	}
+
+	if (env.hist) {
+		err = create_inner_map(skel->maps.hists, "functop_hists", sizeof(*hists),
+				       funcs.cnt, (const void **)&hists);
+		if (err)
+			return err;
+	}
 
 	skel->bss->nr_funcs = funcs.cnt;
-	return 0;
+	return create_inner_map(skel->maps.stats, "functop_stats", sizeof(*stats),
+				funcs.cnt * cpus, (const void **)&stats);
 }
 
 static void sum_stats(void)
@@ -358,26 +648,79 @@ static void sum_stats(void)
 	size_t i;
 	int cpu;
 
+	for (i = 0; i < funcs.cnt; i++)
+		memset(&funcs.elems[i].stat, 0, sizeof(funcs.elems[i].stat));
+
 	for (cpu = 0; cpu < cpus; cpu++) {
 		for (i = 0; i < funcs.cnt; i++, val++) {
 			sum = &funcs.elems[i].stat;
 			sum->calls += val->calls;
 			sum->returns += val->returns;
+			sum->errors += val->errors;
 			sum->total_ns += val->total_ns;
+			if (sum->max_ns < val->max_ns)
+				sum->max_ns = val->max_ns;
 		}
 	}
 }
 
 /* most time first, then most calls, then by name */
-static int func_cmp(const void *a, const void *b)
+static int order_cmp(const void *a, const void *b)
 {
-	const struct func *x = a, *y = b;
+	const struct func *x = &funcs.elems[*(__u32 *)a];
+	const struct func *y = &funcs.elems[*(__u32 *)b];
 
 	if (x->stat.total_ns != y->stat.total_ns)
 		return x->stat.total_ns > y->stat.total_ns ? -1 : 1;
 	if (x->stat.calls != y->stat.calls)
 		return x->stat.calls > y->stat.calls ? -1 : 1;
-	return strcmp(x->name, y->name);
+	return name_cmp(x, y);
+}
+
+/* by function, most frequent first */
+static int error_cmp(const void *a, const void *b)
+{
+	const struct error_stat *x = a, *y = b;
+
+	if (x->key.index != y->key.index)
+		return x->key.index < y->key.index ? -1 : 1;
+	if (x->cnt != y->cnt)
+		return x->cnt > y->cnt ? -1 : 1;
+	return y->key.error - x->key.error;
+}
+
+static void read_errors(struct functop_bpf *skel)
+{
+	int fd = bpf_map__fd(skel->maps.errors);
+	struct error_key *prev = NULL;
+	struct error_stat *stat;
+
+	for (errors_cnt = 0; errors_cnt < MAX_ERRORS; errors_cnt++) {
+		stat = &errors[errors_cnt];
+		if (bpf_map_get_next_key(fd, prev, &stat->key))
+			break;
+		/* none is ever deleted */
+		bpf_map_lookup_elem(fd, &stat->key, &stat->cnt);
+		prev = &stat->key;
+	}
+
+	qsort(errors, errors_cnt, sizeof(*errors), error_cmp);
+}
+
+/* The first of the errors of a function, or of those behind it */
+static const struct error_stat *func_errors(__u32 index)
+{
+	size_t lo = 0, hi = errors_cnt, mid;
+
+	while (lo < hi) {
+		mid = lo + (hi - lo) / 2;
+		if (errors[mid].key.index < index)
+			lo = mid + 1;
+		else
+			hi = mid;
+	}
+
+	return errors + lo;
 }
 
 /* Calls that came while the program was handling another one on the same CPU */
@@ -391,69 +734,186 @@ static __u64 recursion_misses(const struct bpf_program *prog)
 	return info.recursion_misses;
 }
 
-static void print_table(struct functop_bpf *skel)
+/* All functions together */
+struct totals {
+	size_t called;
+	__u64 calls;
+	__u64 missed;
+	__u64 untimed;
+};
+
+static void get_totals(struct functop_bpf *skel, struct totals *totals)
 {
-	const struct func_stat *stat;
-	__u64 missed, untimed, calls = 0;
-	size_t i, called = 0;
+	const struct func *func;
+	size_t i;
 
-	qsort(funcs.elems, funcs.cnt, sizeof(*funcs.elems), func_cmp);
+	memset(totals, 0, sizeof(*totals));
+	totals->missed = recursion_misses(skel->progs.functop_entry) - missed_before +
+			 skel->bss->missed;
 
-	printf("%-40s %12s %12s %12s\n", "FUNCTION", "CALLS", "AVG us", "TOTAL ms");
 	for (i = 0; i < funcs.cnt; i++) {
-		stat = &funcs.elems[i].stat;
-		if (!stat->calls)
-			continue;
-
-		called++;
-		calls += stat->calls;
-		printf("%-40s %12llu ", funcs.elems[i].name, stat->calls);
-		if (stat->returns)
-			printf("%12.3f %12.3f\n", stat->total_ns / 1e3 / stat->returns,
-			       stat->total_ns / 1e6);
-		else
-			printf("%12s %12s\n", "-", "-");
+		func = &funcs.elems[i];
+		totals->called += func->stat.calls > 0;
+		totals->calls += func->stat.calls;
+		/* a CPU's counters aren't read all at once */
+		if (func->timed && func->stat.calls > func->stat.returns)
+			totals->untimed += func->stat.calls - func->stat.returns;
 	}
-	printf("\n%zu of %zu functions called, %llu calls", called, funcs.cnt, calls);
+}
 
-	missed = recursion_misses(skel->progs.functop_entry);
-	if (missed)
-		printf(", %llu not counted", missed);
-	untimed = recursion_misses(skel->progs.functop_exit) + skel->bss->untimed;
-	if (untimed)
-		printf(", %llu not timed", untimed);
+static void print_errors(__u32 index)
+{
+	const struct error_stat *stat = func_errors(index), *end = errors + errors_cnt;
+
+	for (; stat < end && stat->key.index == index; stat++) {
+		if (stat->key.error)
+			printf("  %5d %-40s %9llu\n", stat->key.error,
+			       strerror(-stat->key.error), stat->cnt);
+		else
+			printf("  below %-40d %9llu\n", -MAX_ERRNO, stat->cnt);
+	}
+}
+
+static void print_hist(const struct func_hist *hist)
+{
+	static const char stars[] = "******************************";
+	int i, first = -1, last = -1, width;
+	__u64 max = 0;
+
+	for (i = 0; i < HIST_SLOTS; i++) {
+		if (!hist->slots[i])
+			continue;
+		if (first < 0)
+			first = i;
+		last = i;
+		if (max < hist->slots[i])
+			max = hist->slots[i];
+	}
+	if (first < 0)
+		return;
+
+	for (i = first; i <= last; i++) {
+		width = hist->slots[i] * (sizeof(stars) - 1) / max;
+		printf("  %12llu -> %-12llu ns %9llu |%-*.*s|\n",
+		       i ? 1ULL << i : 0, (1ULL << (i + 1)) - 1, hist->slots[i],
+		       (int)sizeof(stars) - 1, width, stars);
+	}
+}
+
+static void print_func(__u32 index)
+{
+	const struct func *func = &funcs.elems[index];
+	const struct func_stat *stat = &func->stat;
+	char name[256];
+
+	snprintf(name, sizeof(name), func->module ? "%s [%s]" : "%s", func->name, func->module);
+	printf("%-30s %9llu ", name, stat->calls);
+
+	if (func->timed && func->ret != RET_OTHER)
+		printf("%7llu ", stat->errors);
+	else
+		printf("%7s ", "-");
+
+	if (stat->returns)
+		printf("%10.3f %10.3f %10.3f\n", stat->total_ns / 1e3 / stat->returns,
+		       stat->max_ns / 1e3, stat->total_ns / 1e6);
+	else
+		printf("%10s %10s %10s\n", "-", "-", "-");
+
+	if (errors)
+		print_errors(index);
+	if (hists)
+		print_hist(&hists[index]);
+}
+
+/* At most rows functions, all of them if it is 0 */
+static void print_table(struct functop_bpf *skel, size_t rows)
+{
+	struct totals totals;
+	size_t i;
+
+	get_totals(skel, &totals);
+
+	printf("%-30s %9s %7s %10s %10s %10s\n",
+	       "FUNCTION", "CALLS", "ERRORS", "AVG us", "MAX us", "TOTAL ms");
+	for (i = 0; i < funcs.cnt && (!rows || i < rows); i++) {
+		if (funcs.elems[funcs.order[i]].stat.calls)
+			print_func(funcs.order[i]);
+	}
+
+	printf("\n%zu of %zu functions called, %llu calls",
+	       totals.called, funcs.cnt, totals.calls);
+	if (totals.missed)
+		printf(", %llu missed (recursion)", totals.missed);
+	if (totals.untimed)
+		printf(", %llu not timed or not returned", totals.untimed);
+	if (skel->bss->no_error)
+		printf(", %llu errors not told apart", skel->bss->no_error);
 	printf("\n");
 }
 
-/* Starts the command, which waits until the returned fd is closed */
-static int start_cmd(pid_t *pid, const sigset_t *sigmask)
+static void print_json_errors(__u32 index)
 {
-	int fds[2];
-	char c;
+	const struct error_stat *stat = func_errors(index), *end = errors + errors_cnt;
+	const char *sep = "";
 
-	if (pipe(fds))
-		return -errno;
-
-	*pid = fork();
-	if (*pid < 0) {
-		close(fds[0]);
-		close(fds[1]);
-		return -errno;
+	printf(",\"returned\":[");
+	for (; stat < end && stat->key.index == index; stat++) {
+		/* null: below -MAX_ERRNO */
+		if (stat->key.error)
+			printf("%s{\"error\":%d,\"calls\":%llu}", sep, stat->key.error, stat->cnt);
+		else
+			printf("%s{\"error\":null,\"calls\":%llu}", sep, stat->cnt);
+		sep = ",";
 	}
+	printf("]");
+}
 
-	if (*pid) {
-		close(fds[0]);
-		return fds[1];
+static void print_json_hist(const struct func_hist *hist)
+{
+	const char *sep = "";
+	int i;
+
+	printf(",\"hist\":[");
+	for (i = 0; i < HIST_SLOTS; i++) {
+		if (!hist->slots[i])
+			continue;
+		printf("%s{\"min_ns\":%llu,\"max_ns\":%llu,\"calls\":%llu}", sep,
+		       i ? 1ULL << i : 0, (1ULL << (i + 1)) - 1, hist->slots[i]);
+		sep = ",";
 	}
+	printf("]");
+}
 
-	close(fds[1]);
-	while (read(fds[0], &c, 1) < 0 && errno == EINTR)
-		;
-	close(fds[0]);
-	sigprocmask(SIG_SETMASK, sigmask, NULL);
-	execvp(env.cmd[0], env.cmd);
-	warn("can't run '%s': %s", env.cmd[0], strerror(errno));
-	_exit(127);
+static void print_json_func(__u32 index)
+{
+	const struct func *func = &funcs.elems[index];
+	const struct func_stat *stat = &func->stat;
+
+	printf("{\"name\":\"%s\",\"module\":", func->name);
+	if (func->module)
+		printf("\"%s\"", func->module);
+	else
+		printf("null");
+	printf(",\"calls\":%llu", stat->calls);
+
+	if (func->timed && func->ret != RET_OTHER)
+		printf(",\"errors\":%llu", stat->errors);
+	else
+		printf(",\"errors\":null");
+
+	if (func->timed)
+		printf(",\"returns\":%llu,\"total_ns\":%llu,\"avg_ns\":%llu,\"max_ns\":%llu",
+		       stat->returns, stat->total_ns,
+		       stat->returns ? stat->total_ns / stat->returns : 0, stat->max_ns);
+	else
+		printf(",\"returns\":null,\"total_ns\":null,\"avg_ns\":null,\"max_ns\":null");
+
+	if (errors)
+		print_json_errors(index);
+	if (hists)
+		print_json_hist(&hists[index]);
+	printf("}");
 }
 
 static double now(void)
@@ -464,68 +924,217 @@ static double now(void)
 	return ts.tv_sec + ts.tv_nsec / 1e9;
 }
 
-/* Waits until the command ends, time is over, or Ctrl-C is pressed */
-static void wait_end(const sigset_t *signals)
+static void print_json(struct functop_bpf *skel)
 {
-	double left, end = env.secs ? now() + env.secs : 0;
+	struct totals totals;
+	const char *sep = "";
+	size_t i;
+
+	get_totals(skel, &totals);
+
+	printf("{\"secs\":%.3f,\"matched\":%zu,\"called\":%zu",
+	       now() - start_time, funcs.cnt, totals.called);
+	printf(",\"calls\":%llu,\"missed\":%llu,\"untimed\":%llu,\"functions\":[",
+	       totals.calls, totals.missed, totals.untimed);
+	for (i = 0; i < funcs.cnt; i++) {
+		if (!funcs.elems[funcs.order[i]].stat.calls)
+			continue;
+		printf("%s", sep);
+		print_json_func(funcs.order[i]);
+		sep = ",";
+	}
+	printf("]}\n");
+}
+
+/* How many functions the terminal has room for, besides what is around them */
+static size_t terminal_rows(void)
+{
+	struct winsize size;
+
+	if (ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) || size.ws_row < 5)
+		return 20;
+	return size.ws_row - 4;
+}
+
+static void show(struct functop_bpf *skel, bool last)
+{
+	size_t rows = 0;
+
+	sum_stats();
+	qsort(funcs.order, funcs.cnt, sizeof(*funcs.order), order_cmp);
+	if (errors)
+		read_errors(skel);
+
+	if (env.json) {
+		print_json(skel);
+	} else {
+		if (env.interval && isatty(STDOUT_FILENO)) {
+			/* clear the screen */
+			printf("\033[H\033[2J");
+			rows = last ? 0 : terminal_rows();
+		} else if (env.interval) {
+			printf("%s%.3f s:\n", last ? "all of " : "", now() - start_time);
+		}
+		print_table(skel, rows);
+		if (env.interval && !last)
+			printf("\n");
+	}
+	fflush(stdout);
+}
+
+struct cmd {
+	pid_t pid;
+	/* closed to let it start */
+	int start_fd;
+	/* gets errno if it can't be run */
+	int error_fd;
+};
+
+static void run_cmd(int start_fd, int error_fd, const sigset_t *sigmask)
+{
+	int err;
+	char c;
+
+	while (read(start_fd, &c, 1) < 0 && errno == EINTR)
+		;
+	sigprocmask(SIG_SETMASK, sigmask, NULL);
+	execvp(env.cmd[0], env.cmd);
+	err = errno;
+	if (write(error_fd, &err, sizeof(err)) < 0)
+		perror("functop");
+	_exit(127);
+}
+
+static int start_cmd(struct cmd *cmd, const sigset_t *sigmask)
+{
+	int start[2], error[2], err;
+
+	if (pipe2(start, O_CLOEXEC))
+		return -errno;
+	if (pipe2(error, O_CLOEXEC)) {
+		err = -errno;
+		goto err_start;
+	}
+
+	cmd->pid = fork();
+	if (cmd->pid < 0) {
+		err = -errno;
+		goto err_error;
+	}
+	if (!cmd->pid) {
+		close(start[1]);
+		run_cmd(start[0], error[1], sigmask);
+	}
+
+	close(start[0]);
+	close(error[1]);
+	cmd->start_fd = start[1];
+	cmd->error_fd = error[0];
+	return 0;
+
+err_error:
+	close(error[0]);
+	close(error[1]);
+err_start:
+	close(start[0]);
+	close(start[1]);
+	return err;
+}
+
+static double min_secs(double a, double b)
+{
+	return a < b ? a : b;
+}
+
+/* Waits so many seconds for one of the signals */
+static bool wait_signal(const sigset_t *signals, double secs)
+{
 	struct timespec ts;
-	int sig;
 
-	while (true) {
-		left = end ? end - now() : 3600;
-		if (left <= 0)
-			return;
-		ts.tv_sec = left;
-		ts.tv_nsec = (left - ts.tv_sec) * 1e9;
+	secs = secs > 0 ? min_secs(secs, 3600) : 0;
+	ts.tv_sec = secs;
+	ts.tv_nsec = (secs - ts.tv_sec) * 1e9;
 
-		sig = sigtimedwait(signals, NULL, &ts);
-		if (sig == SIGINT || sig == SIGTERM || (sig == SIGCHLD && env.cmd))
+	return sigtimedwait(signals, NULL, &ts) > 0;
+}
+
+/* Shows tables until the command ends, time is over, or Ctrl-C is pressed */
+static void watch(struct functop_bpf *skel, const sigset_t *signals)
+{
+	double next = env.interval ? start_time + env.interval : INFINITY;
+	double end = env.secs ? start_time + env.secs : INFINITY;
+
+	while (now() < end) {
+		if (wait_signal(signals, min_secs(end, next) - now()))
 			return;
+		if (now() < next || now() >= end)
+			continue;
+		show(skel, false);
+		next = now() + env.interval;
 	}
 }
 
-static int end_cmd(pid_t pid)
+/* Ends the command if it still runs: asks it to, then makes it */
+static int end_cmd(struct cmd *cmd, const sigset_t *signals)
 {
-	int status;
+	double end = now() + END_CMD_SECS;
+	pid_t pid;
+	int err;
 
 	/* nothing happens if it has ended, as it wasn't waited for yet */
-	kill(pid, SIGTERM);
-	if (waitpid(pid, &status, 0) < 0)
-		return -errno;
+	kill(cmd->pid, SIGTERM);
+	while (!(pid = waitpid(cmd->pid, NULL, WNOHANG)) && now() < end)
+		wait_signal(signals, end - now());
+	if (!pid) {
+		kill(cmd->pid, SIGKILL);
+		waitpid(cmd->pid, NULL, 0);
+	}
 
-	return WIFEXITED(status) && WEXITSTATUS(status) == 127 ? -ENOENT : 0;
+	if (read(cmd->error_fd, &err, sizeof(err)) != sizeof(err))
+		err = 0;
+	close(cmd->error_fd);
+	if (err)
+		warn("can't run '%s': %s", env.cmd[0], strerror(err));
+	return -err;
 }
 
-static int run(struct functop_bpf *skel)
+static int run(struct functop_bpf *skel, const char *started)
 {
+	struct sigaction action = { .sa_handler = SIG_DFL, .sa_flags = SA_NOCLDSTOP };
 	sigset_t signals, old_signals;
-	int err = 0, cmd_fd = -1;
-	pid_t pid = 0;
+	struct cmd cmd = {};
+	int err = 0;
 
 	sigemptyset(&signals);
 	sigaddset(&signals, SIGINT);
 	sigaddset(&signals, SIGTERM);
-	sigaddset(&signals, SIGCHLD);
+	if (env.cmd) {
+		sigaction(SIGCHLD, &action, NULL);
+		sigaddset(&signals, SIGCHLD);
+	}
 	sigprocmask(SIG_BLOCK, &signals, &old_signals);
 
 	if (env.cmd) {
-		cmd_fd = start_cmd(&pid, &old_signals);
-		if (cmd_fd < 0) {
-			warn("can't start a process: %s", strerror(-cmd_fd));
-			return cmd_fd;
+		err = start_cmd(&cmd, &old_signals);
+		if (err) {
+			warn("can't start a process: %s", strerror(-err));
+			return err;
 		}
 	}
 
+	missed_before = recursion_misses(skel->progs.functop_entry);
+	start_time = now();
 	skel->bss->enabled = 1;
+	fputs(started, stderr);
 	if (env.cmd)
-		close(cmd_fd);
-	wait_end(&signals);
+		close(cmd.start_fd);
+	watch(skel, &signals);
 	skel->bss->enabled = 0;
 
 	if (env.cmd)
-		err = end_cmd(pid);
-	/* a second Ctrl-C needn't wait for what comes now */
-	sigprocmask(SIG_SETMASK, &old_signals, NULL);
+		err = end_cmd(&cmd, &signals);
+	if (!err)
+		show(skel, true);
 	return err;
 }
 
@@ -541,13 +1150,17 @@ static void warn_load(int err)
 
 static void warn_attach(int err)
 {
-	if (strstr(libbpf_log, "found no function"))
+	/* libbpf has more to say if some match */
+	if (strstr(libbpf_log, "found no function") && !strstr(libbpf_log, " among "))
 		warn("no function that can be traced matches %s", env.pattern);
+	else if (*libbpf_log)
+		warn("can't trace %s: %s", env.pattern, libbpf_reason());
 	else
-		warn("can't trace %s: %s\n%s", env.pattern, strerror(-err), libbpf_log);
+		warn("can't trace %s: %s", env.pattern, strerror(-err));
 }
 
-static int attach(struct functop_bpf *skel)
+/* Says, in what is to be freed, what was attached to */
+static int attach(struct functop_bpf *skel, char **done)
 {
 	size_t i, timed = 0;
 	double start = now();
@@ -567,52 +1180,80 @@ static int attach(struct functop_bpf *skel)
 
 	for (i = 0; i < funcs.cnt; i++)
 		timed += funcs.elems[i].timed;
-	fprintf(stderr, "%s: %zu function%s, attached to %d (%zu timed) in %.2f s\n",
-		env.pattern, funcs.cnt, funcs.cnt == 1 ? "" : "s", cnt, timed, now() - start);
+	if (asprintf(done, "%s: %zu function%s, attached to %d (%zu timed) in %.2f s\n",
+		     env.pattern, funcs.cnt, funcs.cnt == 1 ? "" : "s", cnt, timed,
+		     now() - start) < 0) {
+		*done = NULL;
+		return -ENOMEM;
+	}
 	return 0;
+}
+
+static struct functop_bpf *load(void)
+{
+	struct functop_bpf *skel;
+	int err;
+
+	skel = functop_bpf__open();
+	if (!skel) {
+		warn_load(-errno);
+		return NULL;
+	}
+
+	skel->rodata->targ_tgid = env.pid;
+	skel->rodata->targ_hist = env.hist;
+	skel->rodata->targ_errors = env.ret;
+
+	err = functop_bpf__load(skel);
+	if (err) {
+		warn_load(err);
+		functop_bpf__destroy(skel);
+		return NULL;
+	}
+
+	return skel;
 }
 
 int main(int argc, char **argv)
 {
 	struct functop_bpf *skel;
-	size_t i;
+	char *started = NULL;
 	int err;
 
 	err = parse_args(argc, argv);
-	if (err)
-		return err < 0 ? 2 : 0;
+	if (err) {
+		free(env.pattern);
+		return EXIT_USAGE;
+	}
 
 	libbpf_set_print(print_libbpf);
-	skel = functop_bpf__open_and_load();
+	skel = load();
 	if (!skel) {
-		warn_load(-errno);
+		free(env.pattern);
 		return 1;
 	}
 
-	err = attach(skel);
+	err = attach(skel, &started);
 	if (err)
 		goto out;
 
-	err = create_stats(skel);
+	err = create_maps(skel);
 	if (err) {
-		warn("can't create a map for %zu functions: %s", funcs.cnt, strerror(-err));
+		warn("can't create maps for %zu functions: %s", funcs.cnt, strerror(-err));
 		goto out;
 	}
 
-	err = run(skel);
-	if (err)
-		goto out;
-
-	sum_stats();
-	print_table(skel);
+	err = run(skel, started);
 
 out:
 	if (stats)
-		munmap((void *)stats, stats_size());
+		munmap((void *)stats, funcs.cnt * cpus * sizeof(*stats));
+	if (hists)
+		munmap((void *)hists, funcs.cnt * sizeof(*hists));
 	functop_bpf__destroy(skel);
-	for (i = 0; i < funcs.cnt; i++)
-		free(funcs.elems[i].name);
-	free(funcs.elems);
+	free_funcs();
+	free(errors);
+	free(started);
 	free(env.pattern);
 	return err ? 1 : 0;
 }

@@ -93,6 +93,8 @@ struct func_index *func_index__new(const struct btf *btf, int fd, const char *mo
 			goto err_out;
 	}
 
+	pr_debug("indexed %zu functions in BTF of %s\n", hashmap__size(idx->ids),
+		 is_prog ? "a BPF program" : mod ?: "vmlinux");
 	return idx;
 
 err_out:
@@ -117,44 +119,54 @@ int func_index__find(const struct func_index *idx, const char *name)
 	return hashmap__find(idx->ids, name, &id) ? id : -ENOENT;
 }
 
-static bool pattern_part_ok(const char *s, bool allow_glob)
+static bool pattern_part_ok(const char *s)
 {
 	if (!*s)
 		return false;
 
 	for (; *s; s++) {
-		if (isalnum((unsigned char)*s) || strchr("_.$-", *s))
-			continue;
-		if (allow_glob && (*s == '*' || *s == '?'))
-			continue;
-		return false;
+		if (!isalnum((unsigned char)*s) && !strchr("_.$-*?", *s))
+			return false;
 	}
 
 	return true;
 }
 
+static bool is_glob(const char *s)
+{
+	return strpbrk(s, "*?");
+}
+
 static int func_pattern_parse(struct func_pattern *pat, char *elem)
 {
-	char *colon = strchr(elem, ':');
+	char *colon;
 
-	pat->mod = NULL;
+	memset(pat, 0, sizeof(*pat));
+	if (*elem == '!') {
+		pat->is_exclusion = true;
+		elem++;
+	}
+
 	pat->name = elem;
+	colon = strchr(elem, ':');
 	if (colon) {
 		*colon = '\0';
 		pat->mod = elem;
 		pat->name = colon + 1;
-		if (!pattern_part_ok(pat->mod, false))
+		if (!pattern_part_ok(pat->mod))
 			return -EINVAL;
+		pat->mod_is_glob = is_glob(pat->mod);
 	}
-	if (!pattern_part_ok(pat->name, true))
+	if (!pattern_part_ok(pat->name))
 		return -EINVAL;
 
-	pat->is_glob = strpbrk(pat->name, "*?");
+	pat->is_glob = pat->mod_is_glob || is_glob(pat->name);
 	return 0;
 }
 
 int func_patterns__parse(struct func_patterns *pats, const char *list, const char *prog_name)
 {
+	struct func_pattern *pat;
 	size_t cap = 0, len;
 	const char *start;
 	char *next, *elem;
@@ -174,14 +186,22 @@ int func_patterns__parse(struct func_patterns *pats, const char *list, const cha
 		if (err)
 			goto err_out;
 
-		err = func_pattern_parse(&pats->elems[pats->cnt], elem);
+		pat = &pats->elems[pats->cnt];
+		err = func_pattern_parse(pat, elem);
 		if (err) {
 			pr_warn("prog '%s': '%.*s' in pattern '%s' is neither a function nor a glob\n",
 				prog_name, (int)len, start, list);
 			goto err_out;
 		}
-		pats->has_glob |= pats->elems[pats->cnt].is_glob;
+		pats->has_glob |= pat->is_glob && !pat->is_exclusion;
 		pats->cnt++;
+	}
+
+	if (!func_patterns__first(pats)) {
+		pr_warn("prog '%s': pattern '%s' only tells which functions not to take\n",
+			prog_name, list);
+		err = -EINVAL;
+		goto err_out;
 	}
 
 	return 0;
@@ -198,10 +218,42 @@ void func_patterns__free(struct func_patterns *pats)
 	memset(pats, 0, sizeof(*pats));
 }
 
-int func_targets__add(struct func_targets *tgts, const struct func_index *idx,
-		      __u32 id, __u32 pos, __u64 cookie)
+const struct func_pattern *func_patterns__first(const struct func_patterns *pats)
 {
-	struct func_target *tgt;
+	size_t i;
+
+	for (i = 0; i < pats->cnt; i++) {
+		if (!pats->elems[i].is_exclusion)
+			return &pats->elems[i];
+	}
+
+	return NULL;
+}
+
+bool func_pattern__match_mod(const struct func_pattern *pat, const struct func_index *idx)
+{
+	return !idx->is_prog && glob_match(idx->mod ?: "vmlinux", pat->mod);
+}
+
+bool func_patterns__exclude(const struct func_patterns *pats, const struct func_index *idx,
+			    const char *name)
+{
+	const struct func_pattern *pat;
+	size_t i;
+
+	for (i = 0; i < pats->cnt; i++) {
+		pat = &pats->elems[i];
+		/* without a module: wherever the function is */
+		if (pat->is_exclusion && glob_match(name, pat->name) &&
+		    (!pat->mod || func_pattern__match_mod(pat, idx)))
+			return true;
+	}
+
+	return false;
+}
+
+int func_targets__add(struct func_targets *tgts, const struct func_target *tgt)
+{
 	int err;
 
 	err = libbpf_ensure_mem((void **)&tgts->elems, &tgts->cap,
@@ -209,11 +261,7 @@ int func_targets__add(struct func_targets *tgts, const struct func_index *idx,
 	if (err)
 		return err;
 
-	tgt = &tgts->elems[tgts->cnt++];
-	tgt->funcs = idx;
-	tgt->id = id;
-	tgt->pos = pos;
-	tgt->cookie = cookie;
+	tgts->elems[tgts->cnt++] = *tgt;
 	return 0;
 }
 
@@ -228,20 +276,59 @@ static int func_target_cmp(const void *a, const void *b)
 	return 0;
 }
 
+/* Of two names of one function, the kernel takes the one that comes first */
+static int func_target_named_cmp(const void *a, const void *b)
+{
+	const struct func_target *x = a, *y = b;
+
+	if (x->is_named != y->is_named)
+		return x->is_named ? -1 : 1;
+	return func_target_cmp(a, b);
+}
+
 void func_targets__uniq(struct func_targets *tgts)
 {
 	struct func_target *elems = tgts->elems;
+	bool has_named, has_others;
 	size_t i, cnt;
 
 	if (!tgts->cnt)
 		return;
 
 	qsort(elems, tgts->cnt, sizeof(*elems), func_target_cmp);
+	has_named = elems[0].is_named;
+	has_others = !has_named;
 	for (i = 1, cnt = 1; i < tgts->cnt; i++) {
+		has_named |= elems[i].is_named;
+		has_others |= !elems[i].is_named;
 		if (func_target_cmp(&elems[i], &elems[cnt - 1]))
 			elems[cnt++] = elems[i];
+		else
+			elems[cnt - 1].is_named |= elems[i].is_named;
 	}
 	tgts->cnt = cnt;
+
+	if (has_named && has_others)
+		qsort(elems, cnt, sizeof(*elems), func_target_named_cmp);
+}
+
+size_t func_targets__nr_named(const struct func_targets *tgts)
+{
+	size_t cnt = 0;
+
+	while (cnt < tgts->cnt && tgts->elems[cnt].is_named)
+		cnt++;
+	return cnt;
+}
+
+ssize_t func_targets__find_named(const struct func_targets *tgts, int fd, __u32 id)
+{
+	const struct func_index funcs = { .fd = fd };
+	const struct func_target *tgt, key = { .funcs = &funcs, .id = id };
+
+	tgt = bsearch(&key, tgts->elems, func_targets__nr_named(tgts), sizeof(*tgt),
+		      func_target_cmp);
+	return tgt ? tgt - tgts->elems : -ENOENT;
 }
 
 void func_targets__free(struct func_targets *tgts)
@@ -271,7 +358,7 @@ static bool is_composite(const struct btf *btf, __u32 type_id)
 	return btf_is_composite(skip_mods_and_typedefs(btf, type_id, NULL));
 }
 
-static bool trampoline_serves(const struct btf *btf, __u32 func_id, bool needs_ret)
+bool func_sig_is_supported(const struct btf *btf, __u32 func_id, bool needs_ret)
 {
 	const struct btf_type *t = btf__type_by_id(btf, func_id);
 	const struct btf_param *p;
@@ -297,44 +384,104 @@ static bool trampoline_serves(const struct btf *btf, __u32 func_id, bool needs_r
 	return slots <= TRAMP_MAX_ARGS;
 }
 
-static bool func_is_attachable(const struct func_index *idx, __u32 id)
+/* Can the function be attached to? If not, notes why. */
+static bool func_is_attachable(const struct func_index *idx, __u32 id, bool needs_ret,
+			       struct func_match_stats *stats)
 {
-	__u8 flags;
+	__u8 flags = FUNC_NO_TRACEFS;
 
-	if (idx->is_prog)
-		return true;
-	if (!idx->flags)
+	if (!idx->is_prog)
+		flags = idx->flags ? idx->flags[id - idx->start_id] : 0;
+
+	if (!(flags & (FUNC_TRACEABLE | FUNC_NO_TRACEFS))) {
+		stats->untraceable++;
 		return false;
+	}
+	if (flags & FUNC_AMBIGUOUS) {
+		stats->ambiguous++;
+		return false;
+	}
+	if (!func_sig_is_supported(idx->btf, id, needs_ret)) {
+		stats->unsupported++;
+		return false;
+	}
 
-	flags = idx->flags[id - idx->start_id];
-	return (flags & (FUNC_TRACEABLE | FUNC_NO_TRACEFS)) && !(flags & FUNC_AMBIGUOUS);
+	return true;
 }
 
-int func_targets__add_glob(struct func_targets *tgts, const struct func_index *idx,
-			   const char *glob, bool needs_ret)
+static bool match_any(const char *name, const char **globs, size_t cnt)
+{
+	size_t i;
+
+	for (i = 0; i < cnt; i++) {
+		if (glob_match(name, globs[i]))
+			return true;
+	}
+
+	return false;
+}
+
+/* The globs that stand for functions of this index, NULL if memory is short */
+static const char **index_globs(const struct func_index *idx, const struct func_patterns *pats,
+				bool use_plain, size_t *cnt)
+{
+	const struct func_pattern *pat;
+	const char **globs;
+	size_t i;
+
+	*cnt = 0;
+	globs = calloc(pats->cnt, sizeof(*globs));
+	if (!globs)
+		return NULL;
+
+	for (i = 0; i < pats->cnt; i++) {
+		pat = &pats->elems[i];
+		if (!pat->is_glob || pat->is_exclusion)
+			continue;
+		if (pat->mod ? func_pattern__match_mod(pat, idx) : use_plain)
+			globs[(*cnt)++] = pat->name;
+	}
+
+	return globs;
+}
+
+int func_targets__add_globs(struct func_targets *tgts, const struct func_index *idx,
+			    const struct func_patterns *pats, bool use_plain,
+			    bool needs_ret, struct func_match_stats *stats)
 {
 	__u32 id, cnt = btf__type_cnt(idx->btf);
-	const char *name;
-	int err;
+	struct func_target tgt = { .funcs = idx };
+	const char **globs, *name;
+	size_t nr_globs;
+	int err = 0;
 
-	for (id = idx->start_id; id < cnt; id++) {
+	globs = index_globs(idx, pats, use_plain, &nr_globs);
+	if (!globs)
+		return -ENOMEM;
+
+	for (id = idx->start_id; id < cnt && !err; id++) {
 		if (!btf_is_func(btf__type_by_id(idx->btf, id)))
 			continue;
 
 		name = func_index__name(idx, id);
-		if (!glob_match(name, glob) || !func_is_attachable(idx, id))
-			continue;
-		if (func_index__find(idx, name) != id)
-			continue;
-		if (!trampoline_serves(idx->btf, id, needs_ret))
+		if (!match_any(name, globs, nr_globs) || func_index__find(idx, name) != id)
 			continue;
 
-		err = func_targets__add(tgts, idx, id, tgts->cnt, 0);
-		if (err)
-			return err;
+		stats->matched++;
+		if (func_patterns__exclude(pats, idx, name)) {
+			stats->excluded++;
+			continue;
+		}
+		if (!func_is_attachable(idx, id, needs_ret, stats))
+			continue;
+
+		tgt.id = id;
+		tgt.pos = tgts->cnt;
+		err = func_targets__add(tgts, &tgt);
 	}
 
-	return 0;
+	free(globs);
+	return err;
 }
 
 static void func_index_note(struct func_index *idx, const char *name, __u8 flag)
@@ -367,16 +514,47 @@ static char *split_symbol(char *line, char **mod)
 	return name;
 }
 
-static struct func_index *find_index(struct func_index **idxs, size_t cnt, const char *mod)
+/* Which of many indexes the symbols of a module belong to. They come module by
+ * module, so that it's mostly the one of the symbol before.
+ */
+struct index_finder {
+	struct func_index **idxs;
+	size_t cnt;
+	struct func_index *vmlinux;
+	/* last module that was asked for, and its index, if there is one */
+	char mod[64];
+	struct func_index *mod_idx;
+};
+
+static void index_finder__init(struct index_finder *finder, struct func_index **idxs, size_t cnt)
 {
 	size_t i;
 
+	memset(finder, 0, sizeof(*finder));
+	finder->idxs = idxs;
+	finder->cnt = cnt;
 	for (i = 0; i < cnt; i++) {
-		if (mod ? idxs[i]->mod && strcmp(idxs[i]->mod, mod) == 0 : !idxs[i]->mod)
-			return idxs[i];
+		if (!idxs[i]->mod)
+			finder->vmlinux = idxs[i];
 	}
+}
 
-	return NULL;
+static struct func_index *index_finder__find(struct index_finder *finder, const char *mod)
+{
+	size_t i;
+
+	if (!mod)
+		return finder->vmlinux;
+	if (strcmp(mod, finder->mod) == 0)
+		return finder->mod_idx;
+
+	libbpf_strlcpy(finder->mod, mod, sizeof(finder->mod));
+	finder->mod_idx = NULL;
+	for (i = 0; i < finder->cnt; i++) {
+		if (finder->idxs[i]->mod && strcmp(finder->idxs[i]->mod, mod) == 0)
+			finder->mod_idx = finder->idxs[i];
+	}
+	return finder->mod_idx;
 }
 
 static FILE *open_available_functions(void)
@@ -388,8 +566,9 @@ static FILE *open_available_functions(void)
 
 static void scan_available_functions(struct func_index **idxs, size_t cnt)
 {
-	struct func_index *idx;
+	struct index_finder finder;
 	char *line = NULL, *name, *mod;
+	struct func_index *idx;
 	size_t sz = 0, i;
 	FILE *f;
 
@@ -402,9 +581,10 @@ static void scan_available_functions(struct func_index **idxs, size_t cnt)
 		return;
 	}
 
+	index_finder__init(&finder, idxs, cnt);
 	while (getline(&line, &sz, f) > 0) {
 		name = split_symbol(line, &mod);
-		idx = find_index(idxs, cnt, mod);
+		idx = index_finder__find(&finder, mod);
 		if (idx)
 			func_index_note(idx, name, FUNC_TRACEABLE);
 	}
@@ -416,8 +596,9 @@ static void scan_available_functions(struct func_index **idxs, size_t cnt)
 /* Lines are "<address> <type> <name>[\t[<module>]]" */
 static void scan_kallsyms(struct func_index **idxs, size_t cnt)
 {
-	struct func_index *idx;
 	char *line = NULL, *sym, *name, *mod;
+	struct index_finder finder;
+	struct func_index *idx;
 	size_t sz = 0;
 	FILE *f;
 
@@ -427,6 +608,7 @@ static void scan_kallsyms(struct func_index **idxs, size_t cnt)
 		return;
 	}
 
+	index_finder__init(&finder, idxs, cnt);
 	while (getline(&line, &sz, f) > 0) {
 		sym = strchr(line, ' ');
 		if (!sym || !sym[1] || !strchr("tTwW", sym[1]) || sym[2] != ' ')
@@ -436,7 +618,7 @@ static void scan_kallsyms(struct func_index **idxs, size_t cnt)
 		/* trampolines and BPF programs: at the end, and slow to read */
 		if (mod && strcmp(mod, "bpf") == 0)
 			break;
-		idx = find_index(idxs, cnt, mod);
+		idx = index_finder__find(&finder, mod);
 		if (idx)
 			func_index_note(idx, name, FUNC_SYMBOL);
 	}
@@ -468,6 +650,7 @@ int func_index__scan(struct func_index **idxs, size_t cnt)
 	}
 
 	if (n) {
+		pr_debug("looking up which functions of %zu BTF object(s) can be traced\n", n);
 		scan_available_functions(todo, n);
 		scan_kallsyms(todo, n);
 	}

@@ -9,6 +9,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <sys/types.h>
 #include <linux/types.h>
 
 struct btf;
@@ -39,18 +40,25 @@ void func_index__free(struct func_index *idx);
 int func_index__find(const struct func_index *idx, const char *name);
 const char *func_index__name(const struct func_index *idx, __u32 id);
 
-/* One element of a pattern: [mod:]name or [mod:]glob */
+/* Does a BPF trampoline serve functions of this signature? */
+bool func_sig_is_supported(const struct btf *btf, __u32 func_id, bool needs_ret);
+
+/* One element of a pattern: [!][mod:]name, both parts can be globs */
 struct func_pattern {
 	/* NULL if none is given */
 	const char *mod;
 	const char *name;
+	/* stands for any number of functions */
 	bool is_glob;
+	bool mod_is_glob;
+	/* stands for functions not to be taken, whatever else stands for them */
+	bool is_exclusion;
 };
 
 struct func_patterns {
 	struct func_pattern *elems;
 	size_t cnt;
-	/* any of elems is a glob */
+	/* any of elems is a glob, and no exclusion */
 	bool has_glob;
 	/* what the strings in elems point into */
 	char *buf;
@@ -58,6 +66,13 @@ struct func_patterns {
 
 int func_patterns__parse(struct func_patterns *pats, const char *list, const char *prog_name);
 void func_patterns__free(struct func_patterns *pats);
+/* The first element that is no exclusion */
+const struct func_pattern *func_patterns__first(const struct func_patterns *pats);
+/* Is the function not to be taken? */
+bool func_patterns__exclude(const struct func_patterns *pats, const struct func_index *idx,
+			    const char *name);
+/* Does the module's name, or "vmlinux", match what stands before the colon? */
+bool func_pattern__match_mod(const struct func_pattern *pat, const struct func_index *idx);
 
 struct func_target {
 	const struct func_index *funcs;
@@ -65,6 +80,8 @@ struct func_target {
 	/* position in what the user passed */
 	__u32 pos;
 	__u64 cookie;
+	/* not just one of the functions that a glob stands for */
+	bool is_named;
 };
 
 struct func_targets {
@@ -73,16 +90,34 @@ struct func_targets {
 	size_t cap;
 };
 
-int func_targets__add(struct func_targets *tgts, const struct func_index *idx,
-		      __u32 id, __u32 pos, __u64 cookie);
-/* Adds the functions matching the glob that can be attached to */
-int func_targets__add_glob(struct func_targets *tgts, const struct func_index *idx,
-			   const char *glob, bool needs_ret);
-/* Sorts by object and id, leaves one of each */
+/* How many functions have matching names, and why how many of them weren't taken */
+struct func_match_stats {
+	size_t matched;
+	size_t excluded;
+	size_t untraceable;
+	size_t ambiguous;
+	size_t unsupported;
+	/* the user's match_fn didn't want them */
+	size_t unwanted;
+};
+
+int func_targets__add(struct func_targets *tgts, const struct func_target *tgt);
+/* Adds the functions matching any glob that can be attached to. Globs without
+ * a module stand for functions of this index if use_plain is set.
+ */
+int func_targets__add_globs(struct func_targets *tgts, const struct func_index *idx,
+			    const struct func_patterns *pats, bool use_plain,
+			    bool needs_ret, struct func_match_stats *stats);
+/* Leaves one of each; sorts by object and id, with those that are named in front */
 void func_targets__uniq(struct func_targets *tgts);
+/* To be called after func_targets__uniq(): how many are named, and which of them
+ * a function is, or -ENOENT
+ */
+size_t func_targets__nr_named(const struct func_targets *tgts);
+ssize_t func_targets__find_named(const struct func_targets *tgts, int fd, __u32 id);
 void func_targets__free(struct func_targets *tgts);
 
-/* To be called before func_targets__add_glob(): finds which functions are
+/* To be called before func_targets__add_globs(): finds which functions are
  * traceable and unambiguous, as far as the kernel lets us know. Each index
  * is looked at only once; idxs can have duplicates and NULLs.
  */

@@ -89,6 +89,9 @@ struct result {
 	long long attach_busy_ns;
 	long long detach_ns;
 	long long detach_busy_ns;
+	/* how often programs that were attached before were run in that time */
+	long long attach_hits;
+	long long detach_hits;
 	long long after_ns;
 	long long total_ns;	/* with what is attached before */
 	struct mem mem;
@@ -1004,14 +1007,16 @@ static int time_traced_call(const struct row *row, double *ns)
 
 static int timed_attach(const struct row *row, const struct targets *t, struct result *res)
 {
-	long long idle, start, ns;
+	long long idle, start, ns, hits;
 	int cnt;
 
 	sleep_to_full_second();
 	idle = idle_ns();
+	hits = skel->bss->hits;
 	start = now_ns();
 	cnt = row->attach(row, t);
 	ns = now_ns() - start;
+	hits = skel->bss->hits - hits;
 	idle = idle_ns() - idle;
 	if (cnt < 0)
 		return cnt;
@@ -1019,22 +1024,26 @@ static int timed_attach(const struct row *row, const struct targets *t, struct r
 	res->functions = cnt;
 	res->attach_ns += ns;
 	res->attach_busy_ns += ns - idle;
+	res->attach_hits += hits;
 	return 0;
 }
 
 static void timed_detach(const struct row *row, const struct targets *t, struct result *res)
 {
-	long long idle, start, ns;
+	long long idle, start, ns, hits;
 
 	sleep_to_full_second();
 	idle = idle_ns();
+	hits = skel->bss->hits;
 	start = now_ns();
 	row->detach(t);
 	ns = now_ns() - start;
+	hits = skel->bss->hits - hits;
 	idle = idle_ns() - idle;
 
 	res->detach_ns += ns;
 	res->detach_busy_ns += ns - idle;
+	res->detach_hits += hits;
 }
 
 static int measure_attached(const struct row *row, const struct mem *before, struct result *res)
@@ -1082,6 +1091,8 @@ static int measure_rounds(const struct row *row, const struct targets *t, struct
 	res->attach_busy_ns /= rounds;
 	res->detach_ns /= rounds;
 	res->detach_busy_ns /= rounds;
+	res->attach_hits /= rounds;
+	res->detach_hits /= rounds;
 	return err;
 }
 
@@ -1202,6 +1213,8 @@ static void print_result(const struct row *row, const char *column, const struct
 	       res->attach_busy_ns / 1e6);
 	printf(", \"detach_ms\": %.3f, \"detach_busy_ms\": %.3f", res->detach_ns / 1e6,
 	       res->detach_busy_ns / 1e6);
+	printf(", \"attach_hits\": %lld, \"detach_hits\": %lld", res->attach_hits,
+	       res->detach_hits);
 	printf(", \"after_ms\": %.3f", res->after_ns / 1e6);
 	printf(", \"bytes\": %lld, \"bytes_pages\": %lld", res->mem.exact, res->mem.pages);
 	printf(", \"bytes_slab\": %lld", res->mem.slab);

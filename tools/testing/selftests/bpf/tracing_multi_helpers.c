@@ -1,7 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0
+#include <sched.h>
+#include <sys/prctl.h>
 #include "tracing_multi_helpers.h"
 
 #define MULTI_MODULES 4
+#define MULTI_LINKS 16
+
+#define WAIT_YIELDS 1000
+#define WAIT_STEPS 1000
+#define WAIT_STEP_US 20000
 
 static struct btf *vmlinux_btf;
 
@@ -10,6 +17,43 @@ static struct {
 	char name[32];
 	int fd;
 } modules[MULTI_MODULES];
+
+/* open links of this subtest */
+static int links[MULTI_LINKS];
+static int link_cnt;
+
+static void run_subtest(const struct multi_suite *suite, const struct multi_subtest *subtest)
+{
+	if (!suite->setup_each || suite->setup_each())
+		subtest->run();
+	while (link_cnt)
+		close(links[--link_cnt]);
+	if (suite->teardown_each)
+		suite->teardown_each();
+}
+
+void multi_run_suite(const struct multi_suite *suite)
+{
+	int i;
+
+	if (!env.has_testmod) {
+		test__skip();
+		return;
+	}
+	if (suite->setup && !suite->setup())
+		goto out;
+	for (i = 0; i < suite->cnt; i++) {
+		const struct multi_subtest *subtest = &suite->subtests[i];
+
+		if (subtest->is_long && !multi_long())
+			continue;
+		if (test__start_subtest(subtest->name))
+			run_subtest(suite, subtest);
+	}
+out:
+	if (suite->teardown)
+		suite->teardown();
+}
 
 bool multi_init(void)
 {
@@ -159,6 +203,48 @@ int multi_prog_func_id(int prog_fd, const char *func)
 	return id;
 }
 
+#define MAX_SYSCALLS 2048
+
+bool multi_find_alias(__u32 *first, __u32 *second)
+{
+	static struct {
+		const char *name, *call;
+		__u32 id;
+	} funcs[MAX_SYSCALLS];
+	__u32 id, cnt = 0, i, type_cnt = btf__type_cnt(vmlinux_btf);
+	const struct btf_type *t;
+	struct ksyms *ksyms;
+	const char *name;
+	bool found = false;
+
+	ksyms = load_kallsyms_local();
+	if (!ASSERT_OK_PTR(ksyms, "load_kallsyms_local"))
+		return false;
+	for (id = 1; id < type_cnt && cnt < MAX_SYSCALLS && !found; id++) {
+		t = btf__type_by_id(vmlinux_btf, id);
+		if (!btf_is_func(t))
+			continue;
+		name = btf__name_by_offset(vmlinux_btf, t->name_off);
+		if (strncmp(name, "__x64_sys_", 10) && strncmp(name, "__do_sys_", 9))
+			continue;
+		funcs[cnt].id = id;
+		funcs[cnt].name = name;
+		funcs[cnt].call = strstr(name, "_sys_");
+		for (i = 0; i < cnt && !found; i++) {
+			if (strcmp(funcs[i].call, funcs[cnt].call))
+				continue;
+			found = !strcmp(funcs[i].name, name) ||
+				ksym_get_addr_local(ksyms, funcs[i].name) ==
+				ksym_get_addr_local(ksyms, name);
+			*first = funcs[i].id;
+			*second = id;
+		}
+		cnt++;
+	}
+	free_kallsyms_local(ksyms);
+	return found;
+}
+
 static bool add(struct multi_targets *t, int fd, int id, const char *name)
 {
 	if (!ASSERT_GT(id, 0, name) || !ASSERT_LT(t->cnt, MULTI_MAX, name))
@@ -194,14 +280,14 @@ bool multi_set(struct multi_targets *t, ...)
 	return ok;
 }
 
-void multi_attr(union bpf_attr *attr, const struct bpf_program *prog,
-		const struct multi_targets *t)
+void multi_attr_fd(union bpf_attr *attr, int prog_fd, enum bpf_attach_type type,
+		   const struct multi_targets *t)
 {
 	__u32 i;
 
 	memset(attr, 0, sizeof(*attr));
-	attr->link_create.prog_fd = bpf_program__fd(prog);
-	attr->link_create.attach_type = bpf_program__expected_attach_type(prog);
+	attr->link_create.prog_fd = prog_fd;
+	attr->link_create.attach_type = type;
 	attr->link_create.tracing_multi.ids = ptr_to_u64(t->ids);
 	attr->link_create.tracing_multi.cnt = t->cnt;
 	attr->link_create.tracing_multi.bad_idx = MULTI_NO_IDX;
@@ -214,6 +300,12 @@ void multi_attr(union bpf_attr *attr, const struct bpf_program *prog,
 		attr->link_create.tracing_multi.tgt_fds = ptr_to_u64(t->fds);
 		break;
 	}
+}
+
+void multi_attr(union bpf_attr *attr, const struct bpf_program *prog,
+		const struct multi_targets *t)
+{
+	multi_attr_fd(attr, bpf_program__fd(prog), bpf_program__expected_attach_type(prog), t);
 }
 
 int multi_create_size(union bpf_attr *attr, __u32 size)
@@ -234,6 +326,45 @@ int multi_attach(const struct bpf_program *prog, const struct multi_targets *t)
 
 	multi_attr(&attr, prog, t);
 	return multi_create(&attr);
+}
+
+int multi_link(const struct bpf_program *prog, const struct multi_targets *t,
+	       const char *name)
+{
+	int fd = multi_attach(prog, t);
+
+	if (!ASSERT_OK_FD(fd, name))
+		return -1;
+	if (!ASSERT_LT(link_cnt, MULTI_LINKS, "links of a subtest")) {
+		close(fd);
+		return -1;
+	}
+	links[link_cnt++] = fd;
+	return fd;
+}
+
+void multi_unlink(int *fd)
+{
+	int i;
+
+	if (*fd < 0)
+		return;
+	for (i = 0; i < link_cnt; i++) {
+		if (links[i] == *fd)
+			links[i--] = links[--link_cnt];
+	}
+	close(*fd);
+	*fd = -1;
+}
+
+bool multi_created(union bpf_attr *attr, const char *name)
+{
+	int fd = multi_create(attr);
+
+	if (!ASSERT_OK_FD(fd, name))
+		return false;
+	close(fd);
+	return true;
 }
 
 bool multi_attached(const struct bpf_program *prog, const struct multi_targets *t,
@@ -272,6 +403,65 @@ bool multi_refused(const struct bpf_program *prog, const struct multi_targets *t
 	return multi_create_refused(&attr, err, bad_idx, name);
 }
 
+int multi_link_count(int fd)
+{
+	struct bpf_link_info info = {};
+	__u32 len = sizeof(info);
+
+	if (!ASSERT_OK(bpf_link_get_info_by_fd(fd, &info, &len), "link info"))
+		return -1;
+	return info.tracing_multi.count;
+}
+
+int multi_load_empty(enum bpf_prog_type type, struct bpf_prog_load_opts *opts)
+{
+	const struct bpf_insn insns[] = {
+		BPF_MOV64_IMM(BPF_REG_0, 0),
+		BPF_EXIT_INSN(),
+	};
+
+	return bpf_prog_load(type, NULL, "GPL", insns, ARRAY_SIZE(insns), opts);
+}
+
+__u32 multi_prog_id(const struct bpf_program *prog)
+{
+	struct bpf_prog_info info = {};
+	__u32 len = sizeof(info);
+
+	if (!ASSERT_OK(bpf_prog_get_info_by_fd(bpf_program__fd(prog), &info, &len),
+		       "prog info"))
+		return 0;
+	return info.id;
+}
+
+static bool test_run(const struct bpf_program *prog, struct bpf_test_run_opts *opts,
+		     __u32 *retval)
+{
+	if (!ASSERT_OK(bpf_prog_test_run_opts(bpf_program__fd(prog), opts),
+		       bpf_program__name(prog)))
+		return false;
+	if (retval)
+		*retval = opts->retval;
+	return true;
+}
+
+bool multi_test_run(const struct bpf_program *prog, __u32 *retval)
+{
+	LIBBPF_OPTS(bpf_test_run_opts, opts);
+
+	return test_run(prog, &opts, retval);
+}
+
+bool multi_test_run_tc(const struct bpf_program *prog, __u32 *retval)
+{
+	LIBBPF_OPTS(bpf_test_run_opts, opts);
+	char pkt[64] = {};
+
+	opts.data_in = pkt;
+	opts.data_size_in = sizeof(pkt);
+	return test_run(prog, &opts, retval);
+}
+
 /* Lines with both words in them; an indented line belongs to the one before. */
 static int count_lines(const char *path, const char *word, const char *other)
 {
@@ -306,4 +496,301 @@ int multi_images(const char *key)
 
 	snprintf(name, sizeof(name), " bpf_trampoline_%s", key);
 	return count_lines("/proc/kallsyms", name, "[bpf]");
+}
+
+int multi_enabled_functions(void)
+{
+	return multi_tracefs_lines("enabled_functions");
+}
+
+int multi_all_images(void)
+{
+	return multi_images("");
+}
+
+bool multi_long(void)
+{
+	return getenv("TRACING_MULTI_LONG");
+}
+
+bool multi_wait_count(const __u64 *cnt, __u64 end, const char *name)
+{
+	int i;
+
+	for (i = 0; i < WAIT_YIELDS + WAIT_STEPS; i++) {
+		if (__atomic_load_n(cnt, __ATOMIC_SEQ_CST) >= end)
+			return true;
+		if (i < WAIT_YIELDS)
+			sched_yield();
+		else
+			usleep(WAIT_STEP_US);
+	}
+	return ASSERT_GE(*cnt, end, name);
+}
+
+bool multi_wait_for(int (*count)(void), int expected, const char *name)
+{
+	int cnt = -1, i;
+
+	for (i = 0; i < WAIT_STEPS; i++) {
+		cnt = count();
+		/* /proc/kallsyms skips one if another goes away at that moment */
+		if (cnt == expected)
+			cnt = count();
+		if (cnt == expected)
+			break;
+		kern_sync_rcu();
+		usleep(WAIT_STEP_US);
+	}
+	return ASSERT_EQ(cnt, expected, name);
+}
+
+pid_t multi_fork(void (*run)(void *arg), void *arg)
+{
+	pid_t pid = fork();
+
+	if (pid) {
+		ASSERT_GT(pid, 0, "fork");
+		return pid;
+	}
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	run(arg);
+	_exit(0);
+}
+
+void multi_expect_killed(pid_t pid)
+{
+	int status = 0;
+
+	ASSERT_EQ(waitpid(pid, &status, 0), pid, "waitpid");
+	ASSERT_TRUE(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL, "killed");
+}
+
+static int count_ids(int (*get_next_id)(__u32, __u32 *))
+{
+	__u32 id = 0;
+	int cnt = 0;
+
+	while (!get_next_id(id, &id))
+		cnt++;
+	return cnt;
+}
+
+static int all_progs(void)
+{
+	return count_ids(bpf_prog_get_next_id);
+}
+
+static int all_links(void)
+{
+	return count_ids(bpf_link_get_next_id);
+}
+
+void multi_get_state(struct multi_state *state)
+{
+	state->enabled = multi_enabled_functions();
+	state->images = multi_all_images();
+	state->progs = all_progs();
+	state->links = all_links();
+}
+
+bool multi_same_state(const struct multi_state *before, const char *name)
+{
+	return multi_wait_for(multi_enabled_functions, before->enabled, name) &
+	       multi_wait_for(all_links, before->links, name) &
+	       multi_wait_for(all_progs, before->progs, name) &
+	       multi_wait_for(multi_all_images, before->images, name);
+}
+
+/* Shared images are named after the programs in them:
+ * bpf_trampoline_multi_args2_prog_11_12
+ */
+static bool image_has_prog(const char *name, __u32 prog_id)
+{
+	const char *id = strstr(name, "_prog_");
+	char *end;
+
+	if (!id)
+		return false;
+	for (id += 6; ; id = end + 1) {
+		if (strtoul(id, &end, 10) == prog_id)
+			return true;
+		if (*end != '_')
+			return false;
+	}
+}
+
+static bool find_shared_image(__u32 prog_id, char *key, size_t size)
+{
+	char *line = NULL, *name;
+	bool found = false;
+	size_t len = 0;
+	FILE *f;
+
+	f = fopen("/proc/kallsyms", "r");
+	if (!ASSERT_OK_PTR(f, "kallsyms"))
+		return false;
+	while (!found && getline(&line, &len, f) > 0) {
+		name = strstr(line, " bpf_trampoline_multi_");
+		found = name && image_has_prog(name, prog_id);
+		if (found)
+			snprintf(key, size, "%.*s\t", (int)strcspn(name + 16, "\t"), name + 16);
+	}
+	free(line);
+	fclose(f);
+	return found;
+}
+
+void multi_own_image_key(__u32 btf_obj_id, __u32 id, char *key, size_t size)
+{
+	/* the tab is what is behind the name: no prefix of another */
+	snprintf(key, size, "%llu\t", (__u64)btf_obj_id << 32 | 1U << 31 | id);
+}
+
+bool multi_image_key(int link_fd, __u32 id, char *key, size_t size)
+{
+	struct bpf_link_info info = {};
+	__u32 len = sizeof(info);
+
+	if (!ASSERT_OK(bpf_link_get_info_by_fd(link_fd, &info, &len), "info"))
+		return false;
+	multi_own_image_key(info.tracing_multi.btf_obj_id, id, key, size);
+	return ASSERT_TRUE(multi_images(key) > 0 || find_shared_image(info.prog_id, key, size),
+			   "image's name");
+}
+
+bool multi_set_sharing(bool on)
+{
+	static const char path[] = "/sys/module/bpf_trampoline/parameters/share_images";
+
+	return ASSERT_OK(write_sysctl(path, on ? "Y" : "N"), "share_images");
+}
+
+static char settle_image[MULTI_IMAGE_KEY];
+
+static int settle_images(void)
+{
+	return multi_images(settle_image);
+}
+
+bool multi_settle(const struct bpf_program *prog)
+{
+	struct multi_targets t;
+	bool ok;
+	int fd;
+
+	if (!multi_set(&t, "bpf_fentry_test9", NULL))
+		return false;
+	fd = multi_attach(prog, &t);
+	if (!ASSERT_OK_FD(fd, "attach to settle"))
+		return false;
+	ok = multi_image_key(fd, t.ids[0], settle_image, sizeof(settle_image));
+	close(fd);
+	return ok && multi_wait_for(settle_images, 0, "settled");
+}
+
+bool multi_write_file(const char *dir, const char *file, const char *text)
+{
+	char path[128];
+	bool ok;
+	int fd;
+
+	snprintf(path, sizeof(path), "%s/%s", dir, file);
+	fd = open(path, O_WRONLY | O_TRUNC);
+	if (fd < 0)
+		return false;
+	ok = write(fd, text, strlen(text)) == strlen(text);
+	close(fd);
+	return ok;
+}
+
+bool multi_read_file(const char *dir, const char *file, char *text, size_t size)
+{
+	char path[128];
+	ssize_t len;
+	int fd;
+
+	snprintf(path, sizeof(path), "%s/%s", dir, file);
+	fd = open(path, O_RDONLY);
+	if (fd < 0)
+		return false;
+	len = read(fd, text, size - 1);
+	close(fd);
+	text[len > 0 ? len : 0] = 0;
+	return len > 0;
+}
+
+/* Fail what can fail, the nth of it. */
+#define DEBUGFS "/sys/kernel/debug"
+
+static const struct knob {
+	const char *name;
+	const char *value;
+} knobs[] = {
+	{ "failslab/ignore-gfp-wait", "N" },
+	{ "failslab/cache-filter", "N" },
+	{ "failslab/verbose", "0" },
+	{ "fail_page_alloc/ignore-gfp-wait", "N" },
+	{ "fail_page_alloc/ignore-gfp-highmem", "N" },
+	{ "fail_page_alloc/min-order", "0" },
+	{ "fail_page_alloc/verbose", "0" },
+	{ "fail_usercopy/verbose", "0" },
+};
+
+static char knobs_saved[ARRAY_SIZE(knobs)][16];
+static int fail_nth_fd = -1;
+
+/* Without one of the first two no allocation that may sleep would fail. */
+bool multi_faults_begin(void)
+{
+	int i;
+
+	fail_nth_fd = open("/proc/thread-self/fail-nth", O_RDWR | O_CLOEXEC);
+	if (fail_nth_fd < 0 || access(DEBUGFS "/failslab/ignore-gfp-wait", W_OK)) {
+		test__skip();
+		return false;
+	}
+	for (i = 0; i < ARRAY_SIZE(knobs); i++) {
+		if (!multi_read_file(DEBUGFS, knobs[i].name, knobs_saved[i], sizeof(knobs_saved[i])))
+			knobs_saved[i][0] = 0;
+		if (knobs_saved[i][0] &&
+		    !ASSERT_TRUE(multi_write_file(DEBUGFS, knobs[i].name, knobs[i].value),
+				 knobs[i].name))
+			return false;
+	}
+	return true;
+}
+
+void multi_faults_end(void)
+{
+	int i;
+
+	for (i = 0; i < ARRAY_SIZE(knobs); i++) {
+		if (knobs_saved[i][0])
+			multi_write_file(DEBUGFS, knobs[i].name, knobs_saved[i]);
+		knobs_saved[i][0] = 0;
+	}
+	if (fail_nth_fd >= 0)
+		close(fail_nth_fd);
+	fail_nth_fd = -1;
+}
+
+void multi_fault_arm(int n)
+{
+	char buf[16];
+	int len = snprintf(buf, sizeof(buf), "%d", n);
+
+	ASSERT_EQ(write(fail_nth_fd, buf, len), len, "fail-nth");
+}
+
+/* Was there an nth thing that could fail? Not if it is this read, or later. */
+bool multi_fault_disarm(void)
+{
+	char buf[16] = {};
+	bool hit = pread(fail_nth_fd, buf, sizeof(buf) - 1, 0) > 0 && buf[0] == '0';
+
+	/* 0 afterwards, also if the nth thing is that it can't be written */
+	if (write(fail_nth_fd, "0", 1) < 0)
+		errno = 0;
+	return hit;
 }

@@ -17,6 +17,25 @@ struct multi_targets {
 	bool use_cookies;
 };
 
+struct multi_subtest {
+	const char *name;
+	void (*run)(void);
+	bool is_long;	/* only if multi_long() */
+};
+
+struct multi_suite {
+	const struct multi_subtest *subtests;
+	int cnt;
+	/* around all subtests, and around each of them; optional */
+	bool (*setup)(void);
+	void (*teardown)(void);
+	bool (*setup_each)(void);
+	void (*teardown_each)(void);
+};
+
+/* Needs bpf_testmod. After each subtest the links of multi_link() are closed. */
+void multi_run_suite(const struct multi_suite *suite);
+
 /* Around the functions below: load vmlinux' BTF, and drop all that was loaded. */
 bool multi_init(void);
 void multi_fini(void);
@@ -27,6 +46,10 @@ int multi_func_id(const char *spec);
 int multi_module_fd(const char *module);
 __u32 multi_btf_obj_id(int btf_fd);
 int multi_prog_func_id(int prog_fd, const char *func);
+/* Two ids of one syscall function: pahole may emit it twice, and where it has
+ * no arguments, __do_sys_x is the same as __x64_sys_x.
+ */
+bool multi_find_alias(__u32 *first, __u32 *second);
 
 bool multi_add(struct multi_targets *t, const char *spec);
 bool multi_add_prog(struct multi_targets *t, int prog_fd, const char *func);
@@ -36,11 +59,20 @@ bool multi_set(struct multi_targets *t, ...);
 /* BPF_LINK_CREATE's attr for prog on t, to be changed before multi_create(). */
 void multi_attr(union bpf_attr *attr, const struct bpf_program *prog,
 		const struct multi_targets *t);
+void multi_attr_fd(union bpf_attr *attr, int prog_fd, enum bpf_attach_type type,
+		   const struct multi_targets *t);
 /* Create a link from the first size bytes of attr: its fd or a negative errno. */
 int multi_create_size(union bpf_attr *attr, __u32 size);
 int multi_create(union bpf_attr *attr);
 int multi_attach(const struct bpf_program *prog, const struct multi_targets *t);
 
+/* A link that must be possible, for the rest of the subtest or till multi_unlink(). */
+int multi_link(const struct bpf_program *prog, const struct multi_targets *t,
+	       const char *name);
+void multi_unlink(int *fd);
+
+/* Links that must be possible, closed at once. */
+bool multi_created(union bpf_attr *attr, const char *name);
 bool multi_attached(const struct bpf_program *prog, const struct multi_targets *t,
 		    const char *name);
 /* The link must be refused with err because of target bad_idx (or none). */
@@ -49,8 +81,72 @@ bool multi_refused(const struct bpf_program *prog, const struct multi_targets *t
 bool multi_create_refused(union bpf_attr *attr, int err, __u32 bad_idx,
 			  const char *name);
 
+/* Number of targets of a link, -1 if it can't be told. */
+int multi_link_count(int fd);
+/* A program that does nothing: its fd or a negative errno. */
+int multi_load_empty(enum bpf_prog_type type, struct bpf_prog_load_opts *opts);
+__u32 multi_prog_id(const struct bpf_program *prog);
+
+/* BPF_PROG_TEST_RUN, of a tc program with a packet; the value returned is optional. */
+bool multi_test_run(const struct bpf_program *prog, __u32 *retval);
+bool multi_test_run_tc(const struct bpf_program *prog, __u32 *retval);
+
 /* Lines of a file of tracefs; images of trampolines whose keys start with key. */
 int multi_tracefs_lines(const char *file);
 int multi_images(const char *key);
+int multi_enabled_functions(void);
+int multi_all_images(void);
+/* The key of the image of a link whose only target, in vmlinux, is id: that of the
+ * function, or, where functions share images, one made of their programs.
+ */
+#define MULTI_IMAGE_KEY 128
+bool multi_image_key(int link_fd, __u32 id, char *key, size_t size);
+/* The same if the function has an image of its own. */
+void multi_own_image_key(__u32 btf_obj_id, __u32 id, char *key, size_t size);
+/* Are functions to share images? On other architectures than x86 they never do. */
+bool multi_set_sharing(bool on);
+
+/* Are the tests to take as long as they need? So if TRACING_MULTI_LONG is in the
+ * environment; the files tell what is done then.
+ */
+bool multi_long(void);
+
+/* Wait until *cnt is at least end, but not forever. */
+bool multi_wait_count(const __u64 *cnt, __u64 end, const char *name);
+/* What is freed after grace periods: likewise. */
+bool multi_wait_for(int (*count)(void), int expected, const char *name);
+
+/* Run in a child process, which nothing is left of once this one is gone. */
+pid_t multi_fork(void (*run)(void *arg), void *arg);
+void multi_expect_killed(pid_t pid);
+
+/* What links leave behind if they go wrong */
+struct multi_state {
+	int enabled;
+	int images;
+	int progs;
+	int links;
+};
+
+void multi_get_state(struct multi_state *state);
+/* Wait until all is as it was. */
+bool multi_same_state(const struct multi_state *before, const char *name);
+/* Wait until the images of earlier tests are gone: until one is that is freed
+ * after them. prog must fit on bpf_fentry_test9.
+ */
+bool multi_settle(const struct bpf_program *prog);
+
+/* The whole text of a file; false if it can't be written or read. */
+bool multi_write_file(const char *dir, const char *file, const char *text);
+bool multi_read_file(const char *dir, const char *file, char *text, size_t size);
+
+/* Let the nth allocation or copy from or to user space of this thread fail, between
+ * arm and disarm, which tells whether there was an nth one. If the kernel can't do
+ * that, begin skips the test and returns false.
+ */
+bool multi_faults_begin(void);
+void multi_faults_end(void);
+void multi_fault_arm(int n);
+bool multi_fault_disarm(void);
 
 #endif

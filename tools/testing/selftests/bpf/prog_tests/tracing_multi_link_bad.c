@@ -20,6 +20,13 @@ static void good_attr(union bpf_attr *attr)
 	multi_attr(attr, skel->progs.untyped, &good);
 }
 
+static void skip_attr(union bpf_attr *attr, const struct bpf_program *prog,
+		      const struct multi_targets *t)
+{
+	multi_attr(attr, prog, t);
+	attr->link_create.flags |= BPF_F_TRACING_MULTI_SKIP_INVALID;
+}
+
 static void test_no_targets(void)
 {
 	union bpf_attr attr;
@@ -143,7 +150,6 @@ static void test_tgt_fds_flag(void)
 {
 	int fds[MULTI_MAX] = {};
 	union bpf_attr attr;
-	int fd;
 
 	good_attr(&attr);
 	TM(attr, tgt_fds) = ptr_to_u64(fds);
@@ -152,9 +158,7 @@ static void test_tgt_fds_flag(void)
 	attr.link_create.flags = BPF_F_TRACING_MULTI_TGT_FDS;
 	multi_create_refused(&attr, -EINVAL, MULTI_NO_IDX, "flag without tgt_fds");
 	TM(attr, tgt_fds) = ptr_to_u64(fds);
-	fd = multi_create(&attr);
-	if (ASSERT_OK_FD(fd, "all in vmlinux"))
-		close(fd);
+	multi_created(&attr, "all in vmlinux");
 }
 
 static void test_bad_fd(void)
@@ -209,76 +213,37 @@ static void test_duplicate(void)
 	multi_refused(skel->progs.untyped, &t, -EINVAL, 1, "first of two bad ones");
 }
 
-#define MAX_SYSCALLS 2048
-
-/* Two ids of one syscall function: pahole may emit it twice, and where it has
- * no arguments, __do_sys_x is the same as __x64_sys_x.
- */
-static bool find_alias(__u32 *first, __u32 *second)
+static void check_alias(const struct bpf_program *prog, __u32 first, __u32 second)
 {
-	static struct {
-		const char *name, *call;
-		__u32 id;
-	} funcs[MAX_SYSCALLS];
-	struct btf *btf = multi_vmlinux_btf();
-	__u32 id, cnt = 0, i, type_cnt = btf__type_cnt(btf);
-	const struct btf_type *t;
-	struct ksyms *ksyms;
-	const char *name;
-	bool found = false;
+	struct multi_targets t = good;
+	int fd;
 
-	ksyms = load_kallsyms_local();
-	if (!ASSERT_OK_PTR(ksyms, "load_kallsyms_local"))
-		return false;
-	for (id = 1; id < type_cnt && cnt < MAX_SYSCALLS && !found; id++) {
-		t = btf__type_by_id(btf, id);
-		if (!btf_is_func(t))
-			continue;
-		name = btf__name_by_offset(btf, t->name_off);
-		if (strncmp(name, "__x64_sys_", 10) && strncmp(name, "__do_sys_", 9))
-			continue;
-		funcs[cnt].id = id;
-		funcs[cnt].name = name;
-		funcs[cnt].call = strstr(name, "_sys_");
-		for (i = 0; i < cnt && !found; i++) {
-			if (strcmp(funcs[i].call, funcs[cnt].call))
-				continue;
-			found = !strcmp(funcs[i].name, name) ||
-				ksym_get_addr_local(ksyms, funcs[i].name) ==
-				ksym_get_addr_local(ksyms, name);
-			*first = funcs[i].id;
-			*second = id;
-		}
-		cnt++;
-	}
-	free_kallsyms_local(ksyms);
-	return found;
+	t.ids[t.cnt++] = first;
+	t.ids[t.cnt++] = second;
+	multi_refused(prog, &t, -EBUSY, t.cnt - 1, "alias in one link");
+
+	/* and over two links */
+	t.cnt--;
+	fd = multi_link(prog, &t, "first id");
+	if (fd < 0)
+		return;
+	t.ids[0] = second;
+	t.cnt = 1;
+	multi_refused(prog, &t, -EBUSY, 0, "alias in another link");
+	multi_unlink(&fd);
+	multi_attached(prog, &t, "second id alone");
 }
 
 static void test_alias(void)
 {
-	struct multi_targets t = good;
 	__u32 first, second;
-	int fd;
 
-	if (!find_alias(&first, &second)) {
+	if (!multi_find_alias(&first, &second)) {
 		test__skip();
 		return;
 	}
-	t.ids[t.cnt++] = first;
-	t.ids[t.cnt++] = second;
-	multi_refused(skel->progs.untyped, &t, -EBUSY, t.cnt - 1, "alias in one link");
-
-	/* and over two links */
-	t.cnt--;
-	fd = multi_attach(skel->progs.untyped, &t);
-	if (!ASSERT_OK_FD(fd, "first id"))
-		return;
-	t.ids[0] = second;
-	t.cnt = 1;
-	multi_refused(skel->progs.untyped, &t, -EBUSY, 0, "alias in another link");
-	close(fd);
-	multi_attached(skel->progs.untyped, &t, "second id alone");
+	check_alias(skel->progs.untyped, first, second);
+	check_alias(skel->progs.untyped_exit, first, second);
 }
 
 static void test_bad_ids(void)
@@ -358,14 +323,10 @@ static void test_attach_types(void)
 static int load_prog(enum bpf_prog_type prog_type, enum bpf_attach_type attach_type,
 		     __u32 btf_id)
 {
-	const struct bpf_insn insns[] = {
-		BPF_MOV64_IMM(BPF_REG_0, 0),
-		BPF_EXIT_INSN(),
-	};
 	LIBBPF_OPTS(bpf_prog_load_opts, opts,
 		    .expected_attach_type = attach_type, .attach_btf_id = btf_id);
 
-	return bpf_prog_load(prog_type, NULL, "GPL", insns, ARRAY_SIZE(insns), &opts);
+	return multi_load_empty(prog_type, &opts);
 }
 
 /* There is no telling what its functions are. */
@@ -507,21 +468,24 @@ static void test_kernel_attr(void)
 	tracing_multi_syscall__destroy(sys);
 }
 
-static int link_count(int fd)
+static void skip_attached(const struct bpf_program *prog, const struct multi_targets *t,
+			  int cnt, const char *name)
 {
-	struct bpf_link_info info = {};
-	__u32 len = sizeof(info);
+	union bpf_attr attr;
+	int fd;
 
-	if (!ASSERT_OK(bpf_link_get_info_by_fd(fd, &info, &len), "link info"))
-		return -1;
-	return info.tracing_multi.count;
+	skip_attr(&attr, prog, t);
+	fd = multi_create(&attr);
+	if (!ASSERT_OK_FD(fd, name))
+		return;
+	ASSERT_EQ(multi_link_count(fd), cnt, name);
+	close(fd);
 }
 
 static void test_skip_invalid(void)
 {
 	struct multi_targets t = good;
 	union bpf_attr attr;
-	int fd;
 
 	if (!multi_add(&t, "migrate_disable") ||
 	    !multi_add(&t, "__bpf_tramp_enter") ||
@@ -532,26 +496,13 @@ static void test_skip_invalid(void)
 	t.ids[t.cnt++] = good.ids[0];
 
 	/* 3 good ones, denied, not traceable, good, good if untyped, none, again */
-	multi_attr(&attr, skel->progs.untyped, &t);
-	attr.link_create.flags |= BPF_F_TRACING_MULTI_SKIP_INVALID;
-	fd = multi_create(&attr);
-	if (ASSERT_OK_FD(fd, "untyped")) {
-		ASSERT_EQ(link_count(fd), 5, "untyped count");
-		close(fd);
-	}
-	multi_attr(&attr, skel->progs.read_int, &t);
-	attr.link_create.flags |= BPF_F_TRACING_MULTI_SKIP_INVALID;
-	fd = multi_create(&attr);
-	if (ASSERT_OK_FD(fd, "typed")) {
-		ASSERT_EQ(link_count(fd), 4, "typed count");
-		close(fd);
-	}
+	skip_attached(skel->progs.untyped, &t, 5, "untyped");
+	skip_attached(skel->progs.read_int, &t, 4, "typed");
 
 	/* none left: the first one's error */
 	if (!multi_set(&t, "__bpf_tramp_enter", "migrate_disable", NULL))
 		return;
-	multi_attr(&attr, skel->progs.untyped, &t);
-	attr.link_create.flags |= BPF_F_TRACING_MULTI_SKIP_INVALID;
+	skip_attr(&attr, skel->progs.untyped, &t);
 	multi_create_refused(&attr, -ENOENT, 0, "none left");
 }
 
@@ -560,26 +511,14 @@ static void test_skip_busy(void)
 {
 	struct multi_targets t = good;
 	union bpf_attr attr;
-	int fd, skip_fd;
 
-	fd = multi_attach(skel->progs.untyped, &good);
-	if (!ASSERT_OK_FD(fd, "attach"))
+	if (multi_link(skel->progs.untyped, &good, "attach") < 0 ||
+	    !multi_add(&t, "bpf_fentry_test6"))
 		return;
-	if (!multi_add(&t, "bpf_fentry_test6"))
-		goto out;
 	multi_refused(skel->progs.untyped, &t, -EBUSY, 0, "busy");
-	multi_attr(&attr, skel->progs.untyped, &t);
-	attr.link_create.flags |= BPF_F_TRACING_MULTI_SKIP_INVALID;
-	skip_fd = multi_create(&attr);
-	if (ASSERT_OK_FD(skip_fd, "the rest")) {
-		ASSERT_EQ(link_count(skip_fd), 1, "count");
-		close(skip_fd);
-	}
-	multi_attr(&attr, skel->progs.untyped, &good);
-	attr.link_create.flags |= BPF_F_TRACING_MULTI_SKIP_INVALID;
+	skip_attached(skel->progs.untyped, &t, 1, "the rest");
+	skip_attr(&attr, skel->progs.untyped, &good);
 	multi_create_refused(&attr, -EBUSY, 0, "none left");
-out:
-	close(fd);
 }
 
 /* The flag is for targets, not for mistakes in the call. */
@@ -589,15 +528,28 @@ static void test_skip_bad_fd(void)
 	union bpf_attr attr;
 
 	t.fds[2] = 1 << 20;
-	multi_attr(&attr, skel->progs.untyped, &t);
-	attr.link_create.flags |= BPF_F_TRACING_MULTI_SKIP_INVALID;
+	skip_attr(&attr, skel->progs.untyped, &t);
 	multi_create_refused(&attr, -EBADF, 2, "bad fd");
 }
 
-static const struct {
-	const char *name;
-	void (*run)(void);
-} subtests[] = {
+static bool setup(void)
+{
+	if (!multi_init())
+		return false;
+	skel = tracing_multi_match__open_and_load();
+	return ASSERT_OK_PTR(skel, "open_and_load") &&
+	       multi_set(&good, "bpf_fentry_test1", "bpf_fentry_test2", "bpf_fentry_test3",
+			 NULL);
+}
+
+static void teardown(void)
+{
+	tracing_multi_match__destroy(skel);
+	skel = NULL;
+	multi_fini();
+}
+
+static const struct multi_subtest subtests[] = {
 	{ "no_targets", test_no_targets },
 	{ "unknown_flag", test_unknown_flag },
 	{ "nonzero_bytes", test_nonzero_bytes },
@@ -625,27 +577,14 @@ static const struct {
 	{ "skip_bad_fd", test_skip_bad_fd },
 };
 
+static const struct multi_suite suite = {
+	.subtests = subtests,
+	.cnt = ARRAY_SIZE(subtests),
+	.setup = setup,
+	.teardown = teardown,
+};
+
 void serial_test_tracing_multi_link_bad(void)
 {
-	int i;
-
-	if (!env.has_testmod) {
-		test__skip();
-		return;
-	}
-	if (!multi_init())
-		goto out;
-	skel = tracing_multi_match__open_and_load();
-	if (!ASSERT_OK_PTR(skel, "open_and_load"))
-		goto out;
-	if (!multi_set(&good, "bpf_fentry_test1", "bpf_fentry_test2", "bpf_fentry_test3", NULL))
-		goto out;
-	for (i = 0; i < ARRAY_SIZE(subtests); i++) {
-		if (test__start_subtest(subtests[i].name))
-			subtests[i].run();
-	}
-out:
-	tracing_multi_match__destroy(skel);
-	skel = NULL;
-	multi_fini();
+	multi_run_suite(&suite);
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /* What a tracing multi-link tells of itself, and the binary layout. */
 #include <test_progs.h>
+#include <sys/mman.h>
 #include "tracing_multi_helpers.h"
 #include "tracing_multi_match.skel.h"
 #include "tracing_multi_target.skel.h"
@@ -35,17 +36,6 @@ static int get_info(int fd, struct bpf_link_info *info)
 	__u32 len = sizeof(*info);
 
 	return bpf_link_get_info_by_fd(fd, info, &len);
-}
-
-static __u32 prog_id(const struct bpf_program *prog)
-{
-	struct bpf_prog_info info = {};
-	__u32 len = sizeof(info);
-
-	if (!ASSERT_OK(bpf_prog_get_info_by_fd(bpf_program__fd(prog), &info, &len),
-		       "prog info"))
-		return 0;
-	return info.id;
 }
 
 static __u32 vmlinux_obj_id(void)
@@ -104,6 +94,11 @@ static bool set_descending(struct multi_targets *t)
 	return true;
 }
 
+static int link_descending(struct multi_targets *t)
+{
+	return set_descending(t) ? multi_link(skel->progs.untyped, t, "attach") : -1;
+}
+
 static __u64 id_addr(__u32 id)
 {
 	const struct btf_type *type = btf__type_by_id(multi_vmlinux_btf(), id);
@@ -121,17 +116,15 @@ static void test_sorted(void)
 	__u32 i, obj_id;
 	int fd;
 
-	if (!set_descending(&t))
-		return;
-	fd = multi_attach(skel->progs.untyped, &t);
-	if (!ASSERT_OK_FD(fd, "attach"))
+	fd = link_descending(&t);
+	if (fd < 0)
 		return;
 	init_info(&info, &bufs, MULTI_MAX);
 	if (!ASSERT_OK(get_info(fd, &info), "info"))
-		goto out;
+		return;
 	obj_id = vmlinux_obj_id();
 	ASSERT_EQ(info.type, BPF_LINK_TYPE_TRACING_MULTI, "type");
-	ASSERT_EQ(info.prog_id, prog_id(skel->progs.untyped), "prog_id");
+	ASSERT_EQ(info.prog_id, multi_prog_id(skel->progs.untyped), "prog_id");
 	ASSERT_EQ(info.tracing_multi.attach_type, BPF_TRACE_FENTRY_MULTI, "attach_type");
 	ASSERT_EQ(info.tracing_multi.count, t.cnt, "count");
 	ASSERT_NEQ(obj_id, 0, "id of vmlinux' BTF");
@@ -144,8 +137,6 @@ static void test_sorted(void)
 		ASSERT_EQ(bufs.obj_kinds[i], BPF_TRACING_MULTI_OBJ_BTF, "obj_kind");
 	}
 	ASSERT_EQ(bufs.ids[t.cnt], ~0U, "nothing behind");
-out:
-	close(fd);
 }
 
 static void test_mixed(void)
@@ -163,12 +154,12 @@ static void test_mixed(void)
 	    !multi_add(&t, "bpf_fentry_test2") ||
 	    !multi_add(&t, "bpf_testmod:bpf_testmod_multi_1"))
 		return;
-	fd = multi_attach(skel->progs.untyped_exit, &t);
-	if (!ASSERT_OK_FD(fd, "attach"))
+	fd = multi_link(skel->progs.untyped_exit, &t, "attach");
+	if (fd < 0)
 		return;
 	init_info(&info, &bufs, t.cnt);
 	if (!ASSERT_OK(get_info(fd, &info), "info"))
-		goto out;
+		return;
 	module_id = multi_btf_obj_id(multi_module_fd("bpf_testmod"));
 	ASSERT_EQ(info.tracing_multi.attach_type, BPF_TRACE_FEXIT_MULTI, "attach_type");
 	ASSERT_EQ(info.tracing_multi.count, 5, "count");
@@ -177,7 +168,7 @@ static void test_mixed(void)
 		ASSERT_EQ(bufs.obj_kinds[i], BPF_TRACING_MULTI_OBJ_BTF, "BTF objects first");
 	for (; i < 5; i++) {
 		ASSERT_EQ(bufs.obj_kinds[i], BPF_TRACING_MULTI_OBJ_PROG, "then programs");
-		ASSERT_EQ(bufs.obj_ids[i], prog_id(target->progs.target_tc), "program id");
+		ASSERT_EQ(bufs.obj_ids[i], multi_prog_id(target->progs.target_tc), "program id");
 	}
 	ASSERT_EQ(bufs.obj_ids[0], vmlinux_obj_id(), "vmlinux");
 	ASSERT_EQ(bufs.ids[0], t.ids[3], "id in vmlinux");
@@ -187,8 +178,6 @@ static void test_mixed(void)
 	ASSERT_LT(bufs.ids[3], bufs.ids[4], "ids in program");
 	for (i = 0; i < 5; i++)
 		ASSERT_EQ(bufs.cookies[i], 0, "no cookies");
-out:
-	close(fd);
 }
 
 static void test_module_only(void)
@@ -200,15 +189,12 @@ static void test_module_only(void)
 	if (!multi_set(&t, "bpf_testmod:bpf_testmod_multi_2",
 		       "bpf_testmod:bpf_testmod_multi_1", NULL))
 		return;
-	fd = multi_attach(skel->progs.untyped, &t);
-	if (!ASSERT_OK_FD(fd, "attach"))
+	fd = multi_link(skel->progs.untyped, &t, "attach");
+	if (fd < 0 || !ASSERT_OK(get_info(fd, &info), "info"))
 		return;
-	if (ASSERT_OK(get_info(fd, &info), "info")) {
-		ASSERT_EQ(info.tracing_multi.btf_obj_id,
-			  multi_btf_obj_id(multi_module_fd("bpf_testmod")), "btf_obj_id");
-		ASSERT_EQ(info.tracing_multi.count, 2, "count");
-	}
-	close(fd);
+	ASSERT_EQ(info.tracing_multi.btf_obj_id,
+		  multi_btf_obj_id(multi_module_fd("bpf_testmod")), "btf_obj_id");
+	ASSERT_EQ(info.tracing_multi.count, 2, "count");
 }
 
 static void test_buffers(void)
@@ -219,10 +205,8 @@ static void test_buffers(void)
 	__u32 i;
 	int fd;
 
-	if (!set_descending(&t))
-		return;
-	fd = multi_attach(skel->progs.untyped, &t);
-	if (!ASSERT_OK_FD(fd, "attach"))
+	fd = link_descending(&t);
+	if (fd < 0)
 		return;
 
 	/* without any buffer: the count */
@@ -260,7 +244,26 @@ static void test_buffers(void)
 	init_info(&info, &bufs, t.cnt);
 	info.tracing_multi.cookies = 8;
 	ASSERT_EQ(get_info(fd, &info), -EFAULT, "bad pointer");
-	close(fd);
+}
+
+static char kptr_was[16];
+
+static bool restrict_kptr(const char *value)
+{
+	int sysctl = open(KPTR_RESTRICT, O_RDONLY);
+	bool ok;
+
+	if (!ASSERT_OK_FD(sysctl, "open"))
+		return false;
+	memset(kptr_was, 0, sizeof(kptr_was));
+	ok = ASSERT_GT(read(sysctl, kptr_was, sizeof(kptr_was) - 1), 0, "read");
+	close(sysctl);
+	return ok && ASSERT_OK(write_sysctl(KPTR_RESTRICT, value), "restrict");
+}
+
+static void restore_kptr(void)
+{
+	ASSERT_OK(write_sysctl(KPTR_RESTRICT, kptr_was), "restore");
 }
 
 static void test_hidden_addrs(void)
@@ -268,31 +271,140 @@ static void test_hidden_addrs(void)
 	struct bpf_link_info info;
 	struct multi_targets t;
 	struct info_bufs bufs;
-	char old[16] = {};
-	int fd, sysctl;
 	__u32 i;
+	int fd;
 
-	sysctl = open(KPTR_RESTRICT, O_RDONLY);
-	if (!ASSERT_OK_FD(sysctl, "open") ||
-	    !ASSERT_GT(read(sysctl, old, sizeof(old) - 1), 0, "read"))
+	fd = link_descending(&t);
+	if (fd < 0 || !restrict_kptr("2"))
 		return;
-	close(sysctl);
-	if (!set_descending(&t))
-		return;
-	fd = multi_attach(skel->progs.untyped, &t);
-	if (!ASSERT_OK_FD(fd, "attach"))
-		return;
-	if (!ASSERT_OK(write_sysctl(KPTR_RESTRICT, "2"), "restrict"))
-		goto out;
 	init_info(&info, &bufs, t.cnt);
 	ASSERT_OK(get_info(fd, &info), "info");
 	for (i = 0; i < t.cnt; i++) {
 		ASSERT_EQ(bufs.addrs[i], 0, "hidden address");
 		ASSERT_EQ(bufs.ids[i], t.ids[t.cnt - 1 - i], "ids");
 	}
-	ASSERT_OK(write_sysctl(KPTR_RESTRICT, old), "restore");
-out:
-	close(fd);
+	restore_kptr();
+}
+
+/* What a process without capabilities gets that has the fds of a program and of a
+ * link; and the same of kprobe_multi, to compare with.
+ */
+struct unprivileged {
+	int multi_fd, kprobe_fd;
+	int multi_err, kprobe_err, inherited_err;
+	__u64 multi_addr, kprobe_addr, inherited_addr;
+	__u32 multi_id, inherited_id;
+	uid_t uid;
+};
+
+static int unpriv_info(int fd, __u64 *addr, __u32 *id)
+{
+	struct bpf_link_info info;
+	struct info_bufs bufs;
+	int err;
+
+	init_info(&info, &bufs, MULTI_MAX);
+	err = get_info(fd, &info);
+	*addr = bufs.addrs[0];
+	*id = bufs.ids[0];
+	return err;
+}
+
+static int unpriv_kprobe_info(int fd, __u64 *addr)
+{
+	struct bpf_link_info info = {};
+
+	*addr = ~0ULL;
+	info.kprobe_multi.addrs = ptr_to_u64(addr);
+	info.kprobe_multi.count = 1;
+	return get_info(fd, &info);
+}
+
+static int link_kprobe(int prog_fd)
+{
+	LIBBPF_OPTS(bpf_link_create_opts, opts);
+	const char *sym = "bpf_fentry_test6";
+
+	opts.kprobe_multi.syms = &sym;
+	opts.kprobe_multi.cnt = 1;
+	return bpf_link_create(prog_fd, 0, BPF_TRACE_KPROBE_MULTI, &opts);
+}
+
+static void run_unprivileged(struct unprivileged *u, const struct multi_targets *t,
+			     int kprobe_prog_fd, int link_fd)
+{
+	const uid_t nobody = 65534;
+
+	if (setresgid(nobody, nobody, nobody) || setresuid(nobody, nobody, nobody))
+		return;
+	u->uid = getuid();
+	u->multi_fd = multi_attach(skel->progs.untyped, t);
+	u->kprobe_fd = link_kprobe(kprobe_prog_fd);
+	u->multi_err = unpriv_info(u->multi_fd, &u->multi_addr, &u->multi_id);
+	u->kprobe_err = unpriv_kprobe_info(u->kprobe_fd, &u->kprobe_addr);
+	u->inherited_err = unpriv_info(link_fd, &u->inherited_addr, &u->inherited_id);
+}
+
+static void check_unprivileged(const struct unprivileged *u, __u32 multi_id, __u32 link_id)
+{
+	if (!ASSERT_NEQ(u->uid, 0, "unprivileged"))
+		return;
+	ASSERT_EQ(u->multi_fd < 0 ? u->multi_fd : 0,
+		  u->kprobe_fd < 0 ? u->kprobe_fd : 0, "link creation as kprobe_multi's");
+	if (u->multi_fd >= 0) {
+		ASSERT_EQ(u->multi_err, u->kprobe_err, "info as kprobe_multi's");
+		ASSERT_EQ(u->multi_addr, u->kprobe_addr, "address as kprobe_multi's");
+		ASSERT_EQ(u->multi_addr, 0, "address");
+		ASSERT_EQ(u->multi_id, multi_id, "id");
+	}
+	ASSERT_OK(u->inherited_err, "info of privileged link");
+	ASSERT_EQ(u->inherited_addr, 0, "address of privileged link");
+	ASSERT_EQ(u->inherited_id, link_id, "id of privileged link");
+}
+
+static void fork_unprivileged(struct unprivileged *u, int kprobe_prog_fd)
+{
+	struct multi_targets t, child;
+	struct info_bufs bufs;
+	struct bpf_link_info info;
+	int fd, status = 0;
+	pid_t pid;
+
+	fd = link_descending(&t);
+	if (fd < 0 || !multi_set(&child, "bpf_fentry_test6", NULL))
+		return;
+	init_info(&info, &bufs, MULTI_MAX);
+	ASSERT_OK(get_info(fd, &info), "own info");
+	ASSERT_NEQ(bufs.addrs[0], 0, "own address");
+	pid = fork();
+	if (!pid) {
+		run_unprivileged(u, &child, kprobe_prog_fd, fd);
+		_exit(0);
+	}
+	if (!ASSERT_GT(pid, 0, "fork"))
+		return;
+	ASSERT_EQ(waitpid(pid, &status, 0), pid, "waitpid");
+	ASSERT_EQ(status, 0, "status");
+	check_unprivileged(u, child.ids[0], t.ids[t.cnt - 1]);
+}
+
+static void test_unprivileged(void)
+{
+	LIBBPF_OPTS(bpf_prog_load_opts, opts, .expected_attach_type = BPF_TRACE_KPROBE_MULTI);
+	struct unprivileged *u;
+	int kprobe_prog_fd;
+
+	u = mmap(NULL, sizeof(*u), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	if (!ASSERT_NEQ(u, MAP_FAILED, "mmap"))
+		return;
+	kprobe_prog_fd = multi_load_empty(BPF_PROG_TYPE_KPROBE, &opts);
+	if (ASSERT_OK_FD(kprobe_prog_fd, "kprobe_multi") && restrict_kptr("1")) {
+		fork_unprivileged(u, kprobe_prog_fd);
+		restore_kptr();
+	}
+	if (kprobe_prog_fd >= 0)
+		close(kprobe_prog_fd);
+	munmap(u, sizeof(*u));
 }
 
 static char *read_fdinfo(int fd)
@@ -323,12 +435,10 @@ static void test_fdinfo(void)
 	if (!set_descending(&t) ||
 	    !multi_add_prog(&t, bpf_program__fd(target->progs.target_xdp), "target_xdp"))
 		return;
-	fd = multi_attach(skel->progs.untyped, &t);
-	if (!ASSERT_OK_FD(fd, "attach"))
-		return;
-	text = read_fdinfo(fd);
+	fd = multi_link(skel->progs.untyped, &t, "attach");
+	text = fd < 0 ? NULL : read_fdinfo(fd);
 	if (!text)
-		goto out;
+		return;
 	ASSERT_HAS_SUBSTR(text, "link_type:\ttracing_multi\n", "link_type");
 	snprintf(line, sizeof(line), "attach_type:\t%d\n", BPF_TRACE_FENTRY_MULTI);
 	ASSERT_HAS_SUBSTR(text, line, "attach_type");
@@ -342,16 +452,14 @@ static void test_fdinfo(void)
 		snprintf(line, sizeof(line), "btf\t %u\t %u\t %llu\t bpf_fentry_test",
 			 obj_id, t.ids[idx], t.cookies[idx]);
 		if (!ASSERT_HAS_SUBSTR(text, line, "target"))
-			goto out;
+			return;
 		text = strstr(text, line) + 1;
 	}
 	snprintf(line, sizeof(line), "prog\t %u\t %u\t 0\t",
-		 prog_id(target->progs.target_xdp), t.ids[t.cnt - 1]);
+		 multi_prog_id(target->progs.target_xdp), t.ids[t.cnt - 1]);
 	kind_len = strlen(line);
 	if (ASSERT_HAS_SUBSTR(text, line, "program last"))
 		ASSERT_NULL(strstr(strstr(text, line) + kind_len, "btf\t"), "btf behind prog");
-out:
-	close(fd);
 }
 
 /* The first ones that had this interface know it as this, by numbers. */
@@ -462,82 +570,71 @@ static void test_constants(void)
  */
 static void test_untyped_load(void)
 {
-	const struct bpf_insn insns[] = {
-		BPF_MOV64_IMM(BPF_REG_0, 0),
-		BPF_EXIT_INSN(),
-	};
 	LIBBPF_OPTS(bpf_prog_load_opts, opts,
 		    .expected_attach_type = BPF_TRACE_FENTRY_MULTI);
-	LIBBPF_OPTS(bpf_link_create_opts, link_opts);
 	struct multi_targets t;
 	union bpf_attr attr;
-	int prog_fd, fd;
+	int prog_fd;
 
 	if (!multi_set(&t, "bpf_testmod:bpf_testmod_multi_2",
 		       "bpf_testmod:bpf_testmod_multi_1", NULL))
 		return;
 	opts.attach_btf_obj_fd = multi_module_fd("bpf_testmod");
-	prog_fd = bpf_prog_load(BPF_PROG_TYPE_TRACING, NULL, "GPL", insns,
-				ARRAY_SIZE(insns), &opts);
+	prog_fd = multi_load_empty(BPF_PROG_TYPE_TRACING, &opts);
 	if (!ASSERT_OK_FD(prog_fd, "load for a module"))
 		return;
-	multi_attr(&attr, skel->progs.untyped, &t);
-	attr.link_create.prog_fd = prog_fd;
+	multi_attr_fd(&attr, prog_fd, BPF_TRACE_FENTRY_MULTI, &t);
 	attr.link_create.flags = 0;
 	attr.link_create.tracing_multi.tgt_fds = 0;
-	fd = multi_create(&attr);
-	if (ASSERT_OK_FD(fd, "module's ids without tgt_fds"))
-		close(fd);
+	multi_created(&attr, "module's ids without tgt_fds");
 	/* vmlinux' ids need tgt_fds then */
 	t.ids[1] = multi_func_id("bpf_fentry_test1");
-	attr.link_create.tracing_multi.ids = ptr_to_u64(t.ids);
 	multi_create_refused(&attr, -EINVAL, 1, "vmlinux' id without tgt_fds");
 	t.fds[1] = 0;
-	attr.link_create.flags = BPF_F_TRACING_MULTI_TGT_FDS;
-	attr.link_create.tracing_multi.tgt_fds = ptr_to_u64(t.fds);
-	fd = multi_create(&attr);
-	if (ASSERT_OK_FD(fd, "vmlinux' id with tgt_fds"))
-		close(fd);
+	multi_attr_fd(&attr, prog_fd, BPF_TRACE_FENTRY_MULTI, &t);
+	multi_created(&attr, "vmlinux' id with tgt_fds");
 	close(prog_fd);
 }
 
-static const struct {
-	const char *name;
-	void (*run)(void);
-} subtests[] = {
+static bool setup(void)
+{
+	if (!multi_init())
+		return false;
+	skel = tracing_multi_match__open_and_load();
+	target = tracing_multi_target__open_and_load();
+	return ASSERT_OK_PTR(skel, "load") && ASSERT_OK_PTR(target, "load targets");
+}
+
+static void teardown(void)
+{
+	tracing_multi_match__destroy(skel);
+	tracing_multi_target__destroy(target);
+	skel = NULL;
+	target = NULL;
+	multi_fini();
+}
+
+static const struct multi_subtest subtests[] = {
 	{ "sorted", test_sorted },
 	{ "mixed", test_mixed },
 	{ "module_only", test_module_only },
 	{ "buffers", test_buffers },
 	{ "hidden_addrs", test_hidden_addrs },
+	{ "unprivileged", test_unprivileged },
 	{ "fdinfo", test_fdinfo },
 	{ "layout", test_layout },
 	{ "constants", test_constants },
 	{ "untyped_load", test_untyped_load },
 };
 
+static const struct multi_suite suite = {
+	.subtests = subtests,
+	.cnt = ARRAY_SIZE(subtests),
+	.setup = setup,
+	.teardown = teardown,
+};
+
 void serial_test_tracing_multi_link_info(void)
 {
-	int i;
-
-	if (!env.has_testmod) {
-		test__skip();
-		return;
-	}
-	if (!multi_init())
-		goto out;
-	skel = tracing_multi_match__open_and_load();
-	target = tracing_multi_target__open_and_load();
-	if (!ASSERT_OK_PTR(skel, "load") || !ASSERT_OK_PTR(target, "load targets"))
-		goto out;
-	for (i = 0; i < ARRAY_SIZE(subtests); i++) {
-		if (test__start_subtest(subtests[i].name))
-			subtests[i].run();
-	}
-out:
-	tracing_multi_match__destroy(skel);
-	tracing_multi_target__destroy(target);
-	skel = NULL;
-	target = NULL;
-	multi_fini();
+	multi_run_suite(&suite);
 }

@@ -308,10 +308,6 @@ static void test_match(const struct match *match)
  */
 static void test_freplace(void)
 {
-	const struct bpf_insn insns[] = {
-		BPF_MOV64_IMM(BPF_REG_0, 0),
-		BPF_EXIT_INSN(),
-	};
 	LIBBPF_OPTS(bpf_prog_load_opts, opts);
 	const struct bpf_program *progs[] = {
 		match_skel->progs.call_entry, match_skel->progs.call_exit,
@@ -329,8 +325,7 @@ static void test_freplace(void)
 		opts.attach_prog_fd = bpf_program__fd(progs[i]);
 		opts.attach_btf_id = multi_prog_func_id(opts.attach_prog_fd, "replaceable");
 		log[0] = 0;
-		fd = bpf_prog_load(BPF_PROG_TYPE_EXT, NULL, "GPL", insns,
-				   ARRAY_SIZE(insns), &opts);
+		fd = multi_load_empty(BPF_PROG_TYPE_EXT, &opts);
 		if (!ASSERT_EQ(fd, -EINVAL, name) && fd >= 0)
 			close(fd);
 		ASSERT_HAS_SUBSTR(log, "Cannot extend fentry/fexit", "log");
@@ -339,18 +334,13 @@ static void test_freplace(void)
 
 static int load_fentry_of(const struct bpf_program *prog)
 {
-	const struct bpf_insn insns[] = {
-		BPF_MOV64_IMM(BPF_REG_0, 0),
-		BPF_EXIT_INSN(),
-	};
 	LIBBPF_OPTS(bpf_prog_load_opts, opts,
 		    .expected_attach_type = BPF_TRACE_FENTRY);
 
 	opts.attach_prog_fd = bpf_program__fd(prog);
 	opts.attach_btf_id = multi_prog_func_id(opts.attach_prog_fd,
 						bpf_program__name(prog));
-	return bpf_prog_load(BPF_PROG_TYPE_TRACING, NULL, "GPL", insns,
-			     ARRAY_SIZE(insns), &opts);
+	return multi_load_empty(BPF_PROG_TYPE_TRACING, &opts);
 }
 
 static void test_tracing_each_other(void)

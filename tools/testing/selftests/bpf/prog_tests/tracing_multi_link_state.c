@@ -11,69 +11,9 @@
 #include "tracing_multi_link.skel.h"
 #include "tracing_multi_target.skel.h"
 
-#define WAIT_STEPS 1000
-#define WAIT_STEP_US 20000
-
 static bool verbose(void)
 {
 	return env_verbosity > VERBOSE_NONE;
-}
-
-/* Freed after grace periods, so wait for it, but not forever. */
-static bool wait_for(int (*count)(void), int expected, const char *name)
-{
-	int i;
-
-	for (i = 0; i < WAIT_STEPS && count() != expected; i++) {
-		kern_sync_rcu();
-		usleep(WAIT_STEP_US);
-	}
-	return ASSERT_EQ(count(), expected, name);
-}
-
-static int enabled_functions(void)
-{
-	return multi_tracefs_lines("enabled_functions");
-}
-
-static int images_cnt(void)
-{
-	return multi_images("");
-}
-
-/* The image of a link's only target is in the symbols as this: named after the
- * function, or, where functions share images, after their programs.
- */
-static char own_image[40];
-
-static int own_images(void)
-{
-	return multi_images(own_image);
-}
-
-/* Wait until the images of earlier tests are gone: until one that is freed
- * after them is.
- */
-static bool settle_images(const struct bpf_program *prog)
-{
-	struct bpf_link_info info = {};
-	__u32 len = sizeof(info);
-	struct multi_targets t;
-	int fd;
-
-	if (!multi_set(&t, "bpf_fentry_test9", NULL))
-		return false;
-	fd = multi_attach(prog, &t);
-	if (!ASSERT_OK_FD(fd, "attach to settle"))
-		return false;
-	if (ASSERT_OK(bpf_link_get_info_by_fd(fd, &info, &len), "info"))
-		snprintf(own_image, sizeof(own_image), "%llu",
-			 (__u64)info.tracing_multi.btf_obj_id << 32 | 1U << 31 | t.ids[0]);
-	if (!own_images())
-		snprintf(own_image, sizeof(own_image), "multi_args1_prog_%u", info.prog_id);
-	ASSERT_EQ(own_images(), 1, "image's name");
-	close(fd);
-	return wait_for(own_images, 0, "settled");
 }
 
 /* Functions that are attached to one after the other. */
@@ -99,40 +39,27 @@ static bool add_many(struct multi_targets *t)
 
 static __u64 test1_hits(struct tracing_multi_link *skel)
 {
-	LIBBPF_OPTS(bpf_test_run_opts, opts);
-
 	skel->bss->pid = getpid();
 	skel->bss->at_entry[0].hits = 0;
-	ASSERT_OK(bpf_prog_test_run_opts(bpf_program__fd(skel->progs.run_fentry_tests), &opts),
-		  "trigger");
+	multi_test_run(skel->progs.run_fentry_tests, NULL);
 	return skel->bss->at_entry[0].hits;
 }
 
 #define NR_FILL 40
 
-/* As many programs on func as it takes, then one more is refused. */
+/* As many programs on a function as it takes, then one more is refused. */
 static int fill_function(const struct multi_targets *t, int *link_fds)
 {
-	const struct bpf_insn insns[] = {
-		BPF_MOV64_IMM(BPF_REG_0, 0),
-		BPF_EXIT_INSN(),
-	};
 	LIBBPF_OPTS(bpf_prog_load_opts, opts,
 		    .expected_attach_type = BPF_TRACE_FENTRY_MULTI);
-	union bpf_attr attr;
+	union bpf_attr attr = {};
 	int prog_fd, i;
 
-	memset(&attr, 0, sizeof(attr));
-	attr.link_create.attach_type = BPF_TRACE_FENTRY_MULTI;
-	attr.link_create.tracing_multi.ids = ptr_to_u64(t->ids);
-	attr.link_create.tracing_multi.cnt = t->cnt;
-	attr.link_create.tracing_multi.bad_idx = MULTI_NO_IDX;
 	for (i = 0; i < NR_FILL; i++) {
-		prog_fd = bpf_prog_load(BPF_PROG_TYPE_TRACING, NULL, "GPL", insns,
-					ARRAY_SIZE(insns), &opts);
+		prog_fd = multi_load_empty(BPF_PROG_TYPE_TRACING, &opts);
 		if (!ASSERT_OK_FD(prog_fd, "load"))
 			break;
-		attr.link_create.prog_fd = prog_fd;
+		multi_attr_fd(&attr, prog_fd, BPF_TRACE_FENTRY_MULTI, t);
 		link_fds[i] = multi_create(&attr);
 		close(prog_fd);
 		if (link_fds[i] < 0)
@@ -158,14 +85,14 @@ static void test_rollback_full(void)
 		goto out;
 	cnt = fill_function(&full, link_fds);
 	ASSERT_EQ(cnt, get_bpf_max_tramp_links(), "limit");
-	if (!settle_images(skel->progs.leave))
+	if (!multi_settle(skel->progs.leave))
 		goto close;
-	enabled = enabled_functions();
-	images = images_cnt();
+	enabled = multi_enabled_functions();
+	images = multi_all_images();
 	t.ids[t.cnt++] = full.ids[0];
 	multi_refused(skel->progs.entry, &t, -E2BIG, t.cnt - 1, "last is full");
-	ASSERT_EQ(enabled_functions(), enabled, "enabled_functions");
-	wait_for(images_cnt, images, "trampoline images");
+	ASSERT_EQ(multi_enabled_functions(), enabled, "enabled_functions");
+	multi_wait_for(multi_all_images, images, "trampoline images");
 close:
 	for (i = 0; i < cnt; i++)
 		close(link_fds[i]);
@@ -175,36 +102,28 @@ out:
 	tracing_multi_link__destroy(skel);
 }
 
-/* Are functions to share images? On other architectures they never do. */
-static bool set_sharing(bool on)
-{
-	static const char path[] = "/sys/module/bpf_trampoline/parameters/share_images";
-
-	return ASSERT_OK(write_sysctl(path, on ? "Y" : "N"), "switch");
-}
-
 static void attach_to_all(struct tracing_multi_link *skel, const struct multi_targets *t,
 			  bool share)
 {
-	int enabled = enabled_functions(), images = images_cnt(), fd;
+	int enabled = multi_enabled_functions(), images = multi_all_images(), fd;
 
-	if (!set_sharing(share))
+	if (!multi_set_sharing(share))
 		return;
 	fd = multi_attach(skel->progs.entry, t);
-	set_sharing(true);
+	multi_set_sharing(true);
 	if (!ASSERT_OK_FD(fd, "attach to all"))
 		return;
-	ASSERT_EQ(enabled_functions(), enabled + t->cnt, "enabled_functions, all");
+	ASSERT_EQ(multi_enabled_functions(), enabled + t->cnt, "enabled_functions, all");
 #ifdef __x86_64__
 	if (share) {
-		ASSERT_GT(images_cnt(), images, "trampoline images, shared");
-		ASSERT_LT(images_cnt(), images + t->cnt, "trampoline images, shared");
+		ASSERT_GT(multi_all_images(), images, "trampoline images, shared");
+		ASSERT_LT(multi_all_images(), images + t->cnt, "trampoline images, shared");
 	}
 #else
 	share = false;
 #endif
 	if (!share)
-		ASSERT_EQ(images_cnt(), images + t->cnt, "trampoline images, all");
+		ASSERT_EQ(multi_all_images(), images + t->cnt, "trampoline images, all");
 	ASSERT_EQ(test1_hits(skel), 1, "attached");
 	close(fd);
 }
@@ -221,10 +140,10 @@ static void test_rollback(void)
 		return;
 	if (!ASSERT_OK(kallsyms_find("bpf_fentry_test1", &skel->bss->addrs[0]), "addr") ||
 	    !multi_set(&one, "bpf_fentry_test1", NULL) || !add_many(&t) ||
-	    !settle_images(skel->progs.leave))
+	    !multi_settle(skel->progs.leave))
 		goto out;
-	enabled = enabled_functions();
-	images = images_cnt();
+	enabled = multi_enabled_functions();
+	images = multi_all_images();
 
 	t.ids[t.cnt] = t.ids[0];
 	t.ids[0] = one.ids[0];
@@ -232,7 +151,7 @@ static void test_rollback(void)
 	if (!multi_add(&t, "migrate_disable"))
 		goto out;
 	multi_refused(skel->progs.entry, &t, -EINVAL, t.cnt - 1, "last is denied");
-	ASSERT_EQ(enabled_functions(), enabled, "enabled_functions, denied");
+	ASSERT_EQ(multi_enabled_functions(), enabled, "enabled_functions, denied");
 	ASSERT_EQ(test1_hits(skel), 0, "not attached");
 
 	/* the program sits on the last one of t */
@@ -242,18 +161,18 @@ static void test_rollback(void)
 	if (!ASSERT_OK_FD(fd, "attach to one"))
 		goto out;
 	multi_refused(skel->progs.entry, &t, -EBUSY, t.cnt - 1, "last is busy");
-	ASSERT_EQ(enabled_functions(), enabled + 1, "enabled_functions, busy");
+	ASSERT_EQ(multi_enabled_functions(), enabled + 1, "enabled_functions, busy");
 	ASSERT_EQ(test1_hits(skel), 0, "not attached, busy");
 	close(fd);
-	ASSERT_EQ(enabled_functions(), enabled, "enabled_functions, detached");
-	wait_for(images_cnt, images, "trampoline images");
+	ASSERT_EQ(multi_enabled_functions(), enabled, "enabled_functions, detached");
+	multi_wait_for(multi_all_images, images, "trampoline images");
 
 	attach_to_all(skel, &t, false);
-	wait_for(images_cnt, images, "trampoline images, own ones");
+	multi_wait_for(multi_all_images, images, "trampoline images, own ones");
 	attach_to_all(skel, &t, true);
-	ASSERT_EQ(enabled_functions(), enabled, "enabled_functions, at the end");
+	ASSERT_EQ(multi_enabled_functions(), enabled, "enabled_functions, at the end");
 	ASSERT_EQ(test1_hits(skel), 0, "detached");
-	wait_for(images_cnt, images, "trampoline images, at the end");
+	multi_wait_for(multi_all_images, images, "trampoline images, at the end");
 out:
 	tracing_multi_link__destroy(skel);
 }
@@ -270,16 +189,16 @@ static void test_enabled_functions(void)
 		return;
 	if (!multi_set(&t, "bpf_fentry_test1", "bpf_testmod:bpf_testmod_multi_1", NULL))
 		goto out;
-	enabled = enabled_functions();
+	enabled = multi_enabled_functions();
 	entry_fd = multi_attach(skel->progs.entry, &t);
 	leave_fd = multi_attach(skel->progs.leave, &t);
 	if (!ASSERT_OK_FD(entry_fd, "fentry") || !ASSERT_OK_FD(leave_fd, "fexit"))
 		goto out;
-	ASSERT_EQ(enabled_functions(), enabled + 2, "both");
+	ASSERT_EQ(multi_enabled_functions(), enabled + 2, "both");
 	close(entry_fd);
-	ASSERT_EQ(enabled_functions(), enabled + 2, "one");
+	ASSERT_EQ(multi_enabled_functions(), enabled + 2, "one");
 	close(leave_fd);
-	ASSERT_EQ(enabled_functions(), enabled, "none");
+	ASSERT_EQ(multi_enabled_functions(), enabled, "none");
 out:
 	tracing_multi_link__destroy(skel);
 }
@@ -385,23 +304,16 @@ static void check_pointer_arg(const char *func, const char *good, const char *ba
 	};
 	struct multi_targets t;
 	union bpf_attr attr;
-	int prog_fd, fd;
+	int prog_fd;
 
 	prog_fd = load_for_module(func, BPF_TRACE_FENTRY_MULTI, insns, ARRAY_SIZE(insns));
 	if (!ASSERT_OK_FD(prog_fd, func))
 		return;
 	if (!multi_set(&t, good, bad, NULL))
 		goto out;
-	memset(&attr, 0, sizeof(attr));
-	attr.link_create.prog_fd = prog_fd;
-	attr.link_create.attach_type = BPF_TRACE_FENTRY_MULTI;
-	attr.link_create.flags = BPF_F_TRACING_MULTI_TGT_FDS;
-	attr.link_create.tracing_multi.ids = ptr_to_u64(t.ids);
-	attr.link_create.tracing_multi.tgt_fds = ptr_to_u64(t.fds);
+	multi_attr_fd(&attr, prog_fd, BPF_TRACE_FENTRY_MULTI, &t);
 	attr.link_create.tracing_multi.cnt = 1;
-	fd = multi_create(&attr);
-	if (ASSERT_OK_FD(fd, good))
-		close(fd);
+	multi_created(&attr, good);
 	attr.link_create.tracing_multi.cnt = 2;
 	multi_create_refused(&attr, -EINVAL, 1, bad);
 out:
@@ -579,8 +491,6 @@ static void test_program_ref(void)
 {
 	struct tracing_multi_target *target;
 	struct tracing_multi_link *skel;
-	struct bpf_prog_info info = {};
-	__u32 len = sizeof(info);
 	struct multi_targets t = {};
 	int fd = -1;
 
@@ -590,19 +500,17 @@ static void test_program_ref(void)
 	target = tracing_multi_target__open_and_load();
 	if (!ASSERT_OK_PTR(target, "open_and_load target"))
 		goto out;
-	if (ASSERT_OK(bpf_prog_get_info_by_fd(bpf_program__fd(target->progs.target_tc),
-					      &info, &len), "info") &&
-	    multi_add(&t, "bpf_fentry_test1") &&
+	target_id = multi_prog_id(target->progs.target_tc);
+	if (multi_add(&t, "bpf_fentry_test1") &&
 	    multi_add_prog(&t, bpf_program__fd(target->progs.target_tc), "target_sum"))
 		fd = multi_attach(skel->progs.entry, &t);
-	target_id = info.id;
 	tracing_multi_target__destroy(target);
 	if (!ASSERT_OK_FD(fd, "attach"))
 		goto out;
 	kern_sync_rcu();
 	ASSERT_EQ(target_alive(), 1, "held by the link");
 	close(fd);
-	wait_for(target_alive, 0, "dropped");
+	multi_wait_for(target_alive, 0, "dropped");
 out:
 	tracing_multi_link__destroy(skel);
 }
@@ -610,15 +518,12 @@ out:
 /* The traced program goes on working with its tail calls. */
 static void test_tail_calling_target(void)
 {
-	LIBBPF_OPTS(bpf_test_run_opts, opts);
 	struct tracing_multi_target *target = NULL;
 	struct tracing_multi_link *skel;
 	struct multi_targets t = {};
-	int fd = -1, callee, zero = 0;
-	char pkt[64] = {};
+	int callee, zero = 0;
+	__u32 retval = 0;
 
-	opts.data_in = pkt;
-	opts.data_size_in = sizeof(pkt);
 	skel = tracing_multi_link__open_and_load();
 	if (!ASSERT_OK_PTR(skel, "open_and_load"))
 		return;
@@ -631,23 +536,16 @@ static void test_tail_calling_target(void)
 	    !multi_add_prog(&t, bpf_program__fd(target->progs.target_tail_call),
 			    "target_tail_call"))
 		goto out;
-	fd = multi_attach(skel->progs.leave, &t);
-	if (!ASSERT_OK_FD(fd, "attach"))
+	if (multi_link(skel->progs.leave, &t, "attach") < 0)
 		goto out;
-	ASSERT_OK(bpf_prog_test_run_opts(bpf_program__fd(target->progs.target_tail_call),
-					 &opts), "run");
-	ASSERT_EQ(opts.retval, 8, "retval of what is tail-called");
+	multi_test_run_tc(target->progs.target_tail_call, &retval);
+	ASSERT_EQ(retval, 8, "retval of what is tail-called");
 out:
-	if (fd >= 0)
-		close(fd);
 	tracing_multi_target__destroy(target);
 	tracing_multi_link__destroy(skel);
 }
 
-static const struct {
-	const char *name;
-	void (*run)(void);
-} subtests[] = {
+static const struct multi_subtest subtests[] = {
 	{ "rollback", test_rollback },
 	{ "rollback_full", test_rollback_full },
 	{ "enabled_functions", test_enabled_functions },
@@ -661,20 +559,15 @@ static const struct {
 	{ "tail_calling_target", test_tail_calling_target },
 };
 
+/* Modules come and go: don't keep their BTF. */
+static const struct multi_suite suite = {
+	.subtests = subtests,
+	.cnt = ARRAY_SIZE(subtests),
+	.setup_each = multi_init,
+	.teardown_each = multi_fini,
+};
+
 void serial_test_tracing_multi_link_state(void)
 {
-	int i;
-
-	if (!env.has_testmod) {
-		test__skip();
-		return;
-	}
-	for (i = 0; i < ARRAY_SIZE(subtests); i++) {
-		if (!test__start_subtest(subtests[i].name))
-			continue;
-		/* modules come and go: don't keep their BTF */
-		if (multi_init())
-			subtests[i].run();
-		multi_fini();
-	}
+	multi_run_suite(&suite);
 }

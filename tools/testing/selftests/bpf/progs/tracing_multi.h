@@ -14,4 +14,17 @@ struct multi_seen {
 	long ret_err;
 };
 
+#define MULTI_SLOTS 13
+
+/* The same in full, for comparison. */
+struct multi_record {
+	__u64 hits;
+	__u64 ip;
+	__u64 cookie;
+	__u64 nr_args;
+	__u64 args[MULTI_SLOTS];
+	__u64 ret;
+	long ret_err;
+};
+
 #endif

@@ -1,0 +1,676 @@
+// SPDX-License-Identifier: GPL-2.0
+/* Tracing multi-links while functions are called, and while tasks sleep in them or
+ * are killed.
+ *
+ * With TRACING_MULTI_LONG=1 in the environment links are toggled NR_TOGGLES_LONG
+ * times in each subtest that counts.
+ */
+#include <test_progs.h>
+#include <linux/userfaultfd.h>
+#include <sys/eventfd.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include "tracing_multi_helpers.h"
+#include "tracing_multi_stress.skel.h"
+
+#define NR_TOGGLES 70
+#define NR_TOGGLES_LONG 10000
+
+#define WAIT_STEPS 1000
+#define WAIT_STEP_US 20000
+
+static struct tracing_multi_stress *skel;
+
+static bool wait_growth(const __u64 *cnt, __u64 growth, const char *name)
+{
+	return multi_wait_count(cnt, __atomic_load_n(cnt, __ATOMIC_SEQ_CST) + growth, name);
+}
+
+/* A link that comes and goes, beside those that stay. */
+static const struct toggled {
+	const char *name;
+	const char *funcs[4];
+	bool leave;	/* fexit */
+	bool single;	/* on bpf_fentry_test7 alone, which gets an image of its own */
+	bool own;	/* images are not shared when it is attached */
+} toggled[] = {
+	{ "fentry", { "bpf_fentry_test7", "bpf_fentry_test8", "bpf_fentry_test4" } },
+	{ "fexit", { "bpf_fentry_test7", "bpf_fentry_test8", "bpf_fentry_test4" },
+	  .leave = true },
+	{ "single fentry", { "bpf_fentry_test7" }, .single = true },
+	{ "single fexit", { "bpf_fentry_test7" }, .single = true, .leave = true },
+	{ "fentry, own images", { "bpf_fentry_test7", "bpf_fentry_test8", "bpf_fentry_test4" },
+	  .own = true },
+	{ "fexit, own images", { "bpf_fentry_test7", "bpf_fentry_test8", "bpf_fentry_test4" },
+	  .own = true, .leave = true },
+	{ "fentry elsewhere", { "bpf_fentry_test4", "bpf_fentry_test5", "bpf_fentry_test6" } },
+};
+
+static int nr_funcs(const struct toggled *tg)
+{
+	int cnt = 0;
+
+	while (cnt < ARRAY_SIZE(tg->funcs) && tg->funcs[cnt])
+		cnt++;
+	return cnt;
+}
+
+static int nr_toggles(void)
+{
+	return multi_long() ? NR_TOGGLES_LONG : NR_TOGGLES;
+}
+
+static struct multi_targets toggled_targets[ARRAY_SIZE(toggled)];
+
+static bool find_toggled(void)
+{
+	int i, j;
+
+	for (i = 0; i < ARRAY_SIZE(toggled); i++) {
+		memset(&toggled_targets[i], 0, sizeof(toggled_targets[i]));
+		for (j = 0; j < nr_funcs(&toggled[i]); j++) {
+			if (!multi_add(&toggled_targets[i], toggled[i].funcs[j]))
+				return false;
+		}
+	}
+	return true;
+}
+
+static int attach_toggled(const struct toggled *tg)
+{
+	const struct multi_targets *t = &toggled_targets[tg - toggled];
+	const struct bpf_program *prog;
+	int fd;
+
+	if (tg->single) {
+		prog = tg->leave ? skel->progs.toggle_single_exit :
+				   skel->progs.toggle_single_entry;
+		fd = bpf_link_create(bpf_program__fd(prog), 0,
+				     bpf_program__expected_attach_type(prog), NULL);
+		goto out;
+	}
+	prog = tg->leave ? skel->progs.toggle_exit : skel->progs.toggle_entry;
+	if (tg->own && !multi_set_sharing(false))
+		return -1;
+	fd = multi_attach(prog, t);
+	if (tg->own)
+		multi_set_sharing(true);
+out:
+	ASSERT_OK_FD(fd, tg->name);
+	return fd;
+}
+
+/* What stays attached: functions whose arguments take one slot, which share images,
+ * the first of which nothing else comes to, and one with two slots.
+ */
+#define NR_COUNTED 4
+
+static int attach_counted(void)
+{
+	struct multi_targets t;
+	int fd, i;
+
+	if (!multi_set(&t, "bpf_fentry_test1", "bpf_fentry_test7", "bpf_fentry_test8",
+		       "bpf_fentry_test2", NULL))
+		return -1;
+	for (i = 0; i < NR_COUNTED; i++)
+		t.cookies[i] = i + 1;
+	t.use_cookies = true;
+	skel->bss->pid = getpid();
+	fd = multi_link(skel->progs.count_entry, &t, "counted fentry");
+	return multi_link(skel->progs.count_exit, &t, "counted fexit") < 0 ? -1 : fd;
+}
+
+/* Of how many calls the fexit program may have missed: by cookie. */
+static void check_counts(__u64 calls, const __u64 *may_miss)
+{
+	__u64 seen;
+	int i;
+
+	for (i = 1; i <= NR_COUNTED; i++) {
+		ASSERT_EQ(skel->bss->entry_hits[i], calls, "calls seen at entry");
+		seen = skel->bss->exit_hits[i];
+		ASSERT_LE(seen, calls, "calls seen at exit");
+		ASSERT_GE(seen + may_miss[i], calls, "calls seen at exit, at least");
+	}
+	ASSERT_EQ(skel->bss->entry_hits[0], 0, "cookie at entry");
+	ASSERT_EQ(skel->bss->exit_hits[0], 0, "cookie at exit");
+}
+
+/* Does the function have an image of its own? By the names of images: */
+static char own_image[MULTI_IMAGE_KEY];
+
+static int own_images(void)
+{
+	return multi_images(own_image);
+}
+
+static bool find_own_image(int link_fd)
+{
+	int id = multi_func_id("bpf_fentry_test7");
+	struct bpf_link_info info = {};
+	__u32 len = sizeof(info);
+
+	if (!ASSERT_GT(id, 0, "bpf_fentry_test7") ||
+	    !ASSERT_OK(bpf_link_get_info_by_fd(link_fd, &info, &len), "link info"))
+		return false;
+	multi_own_image_key(info.tracing_multi.btf_obj_id, id, own_image, sizeof(own_image));
+	return true;
+}
+
+static void check_own_image(const struct toggled *tg)
+{
+#ifdef __x86_64__
+	multi_wait_for(own_images, tg && (tg->own || tg->single), tg ? tg->name : "toggled off");
+#endif
+}
+
+static void call_twice(void)
+{
+	multi_test_run(skel->progs.run_fentry_tests, NULL);
+	multi_test_run(skel->progs.run_fentry_tests, NULL);
+}
+
+static bool toggle_between_calls(const struct toggled *tg, bool check_image)
+{
+	__u64 hits = skel->bss->toggle_hits;
+	int fd = attach_toggled(tg);
+
+	if (fd < 0)
+		return false;
+	call_twice();
+	if (check_image)
+		check_own_image(tg);
+	close(fd);
+	if (!ASSERT_EQ(skel->bss->toggle_hits, hits + 2 * nr_funcs(tg), tg->name))
+		return false;
+
+	hits = skel->bss->toggle_hits;
+	call_twice();
+	if (check_image)
+		check_own_image(NULL);
+	return ASSERT_EQ(skel->bss->toggle_hits, hits, "toggled off");
+}
+
+/* Between the changes, each program must see each call once. */
+static void test_counts_between_toggles(void)
+{
+	const __u64 none[NR_COUNTED + 1] = {};
+	int fd, i;
+
+	if (!find_toggled())
+		return;
+	fd = attach_counted();
+	if (fd < 0 || !find_own_image(fd))
+		return;
+	for (i = 0; i < nr_toggles(); i++) {
+		if (!toggle_between_calls(&toggled[i % ARRAY_SIZE(toggled)],
+					  i < ARRAY_SIZE(toggled)))
+			break;
+	}
+	ASSERT_EQ(i, nr_toggles(), "toggles");
+	check_counts(4 * i, none);
+}
+
+/* A thread that calls bpf_fentry_test* again and again. Only one: a program that
+ * is interrupted for another task that calls it on the same CPU is not run there.
+ */
+struct caller {
+	pthread_t thread;
+	bool stop;
+	__u64 calls;
+	__u64 errors;
+};
+
+static void *call_functions(void *arg)
+{
+	int prog_fd = bpf_program__fd(skel->progs.run_fentry_tests);
+	struct caller *c = arg;
+
+	while (!__atomic_load_n(&c->stop, __ATOMIC_SEQ_CST)) {
+		LIBBPF_OPTS(bpf_test_run_opts, opts);
+
+		if (bpf_prog_test_run_opts(prog_fd, &opts))
+			c->errors++;
+		__atomic_add_fetch(&c->calls, 1, __ATOMIC_SEQ_CST);
+	}
+	return NULL;
+}
+
+static bool start_caller(struct caller *c)
+{
+	memset(c, 0, sizeof(*c));
+	return ASSERT_OK(pthread_create(&c->thread, NULL, call_functions, c), "pthread_create");
+}
+
+static void stop_caller(struct caller *c)
+{
+	__atomic_store_n(&c->stop, true, __ATOMIC_SEQ_CST);
+	pthread_join(c->thread, NULL);
+	ASSERT_EQ(c->errors, 0, "failed calls");
+	ASSERT_GT(c->calls, 0, "calls");
+}
+
+/* Of two calls that end, one has begun after the first was over. */
+static bool wait_call(struct caller *c)
+{
+	return wait_growth(&c->calls, 2, "calls");
+}
+
+static bool toggle(struct caller *c, const struct toggled *tg)
+{
+	__u64 hits = skel->bss->toggle_hits;
+	int fd = attach_toggled(tg);
+
+	if (fd < 0)
+		return false;
+	if (!wait_call(c) || !ASSERT_GT(skel->bss->toggle_hits, hits, tg->name)) {
+		close(fd);
+		return false;
+	}
+	close(fd);
+
+	/* a call that was under way may still have seen it */
+	if (!wait_call(c))
+		return false;
+	hits = skel->bss->toggle_hits;
+	return wait_call(c) && ASSERT_EQ(skel->bss->toggle_hits, hits, "toggled off");
+}
+
+/* What stays attached must see every call once. But when a function's image changes
+ * and no other function uses the old one, a call that is under way leaves without
+ * calling the fexit programs: at most one call at each change, as there is one caller.
+ */
+static void count_while_toggling(void)
+{
+	__u64 may_miss[NR_COUNTED + 1] = {};
+	struct caller c;
+	int i;
+
+	if (!find_toggled() || attach_counted() < 0 || !start_caller(&c))
+		return;
+	for (i = 0; i < nr_toggles(); i++) {
+		if (!toggle(&c, &toggled[i % ARRAY_SIZE(toggled)]))
+			break;
+	}
+	stop_caller(&c);
+	ASSERT_EQ(i, nr_toggles(), "toggles");
+	/* nothing changes for the first and the last function */
+	may_miss[2] = 2 * i;
+	may_miss[3] = 2 * i;
+	check_counts(c.calls, may_miss);
+}
+
+static void test_counts_while_toggling(void)
+{
+	count_while_toggling();
+}
+
+static bool write_tracefs(const char *file, const char *text)
+{
+	char path[128];
+	bool ok;
+	int fd;
+
+	snprintf(path, sizeof(path), "/sys/kernel/tracing/%s", file);
+	if (access(path, F_OK))
+		snprintf(path, sizeof(path), "/sys/kernel/debug/tracing/%s", file);
+	fd = open(path, O_WRONLY | O_TRUNC);
+	if (fd < 0)
+		return false;
+	ok = write(fd, text, strlen(text)) == strlen(text);
+	close(fd);
+	return ok;
+}
+
+/* The function tracer makes the functions go through a list of callbacks. */
+static void test_counts_with_tracer(void)
+{
+	if (!ASSERT_TRUE(write_tracefs("set_ftrace_filter", "bpf_fentry_test*\n"),
+			 "set_ftrace_filter"))
+		return;
+	if (write_tracefs("current_tracer", "function")) {
+		count_while_toggling();
+		ASSERT_TRUE(write_tracefs("current_tracer", "nop"), "no tracer");
+	} else {
+		test__skip();
+	}
+	ASSERT_TRUE(write_tracefs("set_ftrace_filter", "\n"), "no filter");
+}
+
+/* Here it is the tracer that comes and goes. */
+static void test_counts_while_tracer_toggles(void)
+{
+	const __u64 none[NR_COUNTED + 1] = {};
+	int i, cnt = nr_toggles() / 10;
+	struct caller c;
+
+	if (!ASSERT_TRUE(write_tracefs("set_ftrace_filter", "bpf_fentry_test*\n"),
+			 "set_ftrace_filter"))
+		return;
+	if (!write_tracefs("current_tracer", "function")) {
+		test__skip();
+		goto out;
+	}
+	if (attach_counted() < 0 || !start_caller(&c))
+		goto out;
+	for (i = 0; i < cnt; i++) {
+		if (!ASSERT_TRUE(write_tracefs("current_tracer", i % 2 ? "function" : "nop"),
+				 "tracer") || !wait_call(&c))
+			break;
+	}
+	stop_caller(&c);
+	ASSERT_EQ(i, cnt, "toggles");
+	check_counts(c.calls, none);
+out:
+	ASSERT_TRUE(write_tracefs("current_tracer", "nop"), "no tracer");
+	ASSERT_TRUE(write_tracefs("set_ftrace_filter", "\n"), "no filter");
+}
+
+static void attach_glob(void *arg)
+{
+	bpf_program__attach_tracing_multi(skel->progs.any_entry, "*", NULL);
+	/* the link goes with the task at the latest */
+	pause();
+}
+
+static void test_kill(void)
+{
+	struct multi_state before;
+	pid_t pid;
+	int i;
+
+	if (!multi_settle(skel->progs.toggle_entry))
+		return;
+	multi_get_state(&before);
+	pid = multi_fork(attach_glob, NULL);
+	if (pid < 0)
+		return;
+	for (i = 0; i < WAIT_STEPS; i++) {
+		if (multi_enabled_functions() > before.enabled)
+			break;
+		usleep(WAIT_STEP_US);
+	}
+	ASSERT_LT(i, WAIT_STEPS, "begins to attach");
+	kill(pid, SIGKILL);
+	multi_expect_killed(pid);
+	multi_same_state(&before, "left behind");
+}
+
+static void attach_everything(void *arg)
+{
+	skel->bss->pid = getpid();
+	bpf_program__attach_tracing_multi(skel->progs.any_entry, "*", NULL);
+}
+
+static bool load_with(const char *name)
+{
+	struct bpf_program *prog;
+
+	tracing_multi_stress__destroy(skel);
+	skel = tracing_multi_stress__open();
+	if (!ASSERT_OK_PTR(skel, "open"))
+		return false;
+	prog = bpf_object__find_program_by_name(skel->obj, name);
+	return ASSERT_OK_PTR(prog, name) &&
+	       ASSERT_OK(bpf_program__set_autoload(prog, true), "set_autoload") &&
+	       ASSERT_OK(tracing_multi_stress__load(skel), name);
+}
+
+/* By a program in a function that link creation calls again and again: the kill_at-th
+ * time. It must not go on for long then.
+ */
+static void kill_in_creation(struct bpf_program *prog, __u64 kill_at, __u64 max_calls)
+{
+	struct multi_state before;
+	struct bpf_link *link;
+	pid_t pid;
+
+	link = bpf_program__attach(prog);
+	if (!ASSERT_OK_PTR(link, "attach") || !multi_settle(skel->progs.toggle_entry))
+		goto out;
+	skel->bss->kill_at = kill_at;
+	multi_get_state(&before);
+	pid = multi_fork(attach_everything, NULL);
+	if (pid < 0)
+		goto out;
+	multi_expect_killed(pid);
+	ASSERT_GE(skel->bss->kill_calls, kill_at, "killed by the program");
+	ASSERT_LE(skel->bss->kill_calls, max_calls, "given up");
+	multi_same_state(&before, "left behind");
+out:
+	bpf_link__destroy(link);
+}
+
+static void test_kill_checking(void)
+{
+	if (load_with("kill_checking"))
+		kill_in_creation(skel->progs.kill_checking, 1000, 1000);
+}
+
+/* What is attached by then is detached: as many calls, and one more that finds nothing
+ * more to detach.
+ */
+static void test_kill_attaching(void)
+{
+	if (load_with("kill_attaching"))
+		kill_in_creation(skel->progs.kill_attaching, 5, 2 * 5 + 1);
+}
+
+/* A task sleeps in eventfd_read() while the programs that trace it go away. */
+#define EVENT 7
+
+static char sleep_image[MULTI_IMAGE_KEY];
+static __u32 sleep_prog_id;
+
+static int sleep_images(void)
+{
+	return multi_images(sleep_image);
+}
+
+static int sleep_prog_alive(void)
+{
+	int fd = bpf_prog_get_fd_by_id(sleep_prog_id);
+
+	if (fd >= 0)
+		close(fd);
+	return fd >= 0;
+}
+
+/* Without the links and programs of the parent, which must be able to free them. */
+static void read_event(void *arg)
+{
+	int event_fd = *(int *)arg;
+	__u64 event = 0;
+
+	if (event_fd > 3)
+		syscall(__NR_close_range, 3, event_fd - 1, 0);
+	syscall(__NR_close_range, event_fd + 1, ~0U, 0);
+	skel->bss->pid = getpid();
+	if (read(event_fd, &event, sizeof(event)) != sizeof(event) || event != EVENT)
+		_exit(1);
+}
+
+static void leave_sleeping(int entry_fd, int leave_fd)
+{
+	multi_wait_count(&skel->bss->entry_hits[1], 1, "in the function");
+	ASSERT_EQ(skel->bss->exit_hits[1], 0, "still in the function");
+	sleep_prog_id = multi_prog_id(skel->progs.count_exit);
+	multi_unlink(&entry_fd);
+	multi_unlink(&leave_fd);
+	bpf_program__unload(skel->progs.count_entry);
+	bpf_program__unload(skel->progs.count_exit);
+	multi_wait_for(sleep_prog_alive, 0, "program is freed");
+	/* images that can be freed are after this */
+	multi_settle(skel->progs.toggle_entry);
+	ASSERT_EQ(sleep_images(), 1, "image with a task in it");
+}
+
+static void sleep_in_function(int event_fd)
+{
+	struct multi_targets t = { .use_cookies = true, .cookies = { 1 } };
+	int entry_fd, leave_fd, status = 0;
+	__u64 event = EVENT;
+	pid_t pid;
+
+	if (!multi_add(&t, "eventfd_read"))
+		return;
+	entry_fd = multi_link(skel->progs.count_entry, &t, "fentry");
+	leave_fd = multi_link(skel->progs.count_exit, &t, "fexit");
+	if (entry_fd < 0 || leave_fd < 0 ||
+	    !multi_image_key(leave_fd, t.ids[0], sleep_image, sizeof(sleep_image)))
+		return;
+	pid = multi_fork(read_event, &event_fd);
+	if (pid < 0)
+		return;
+	leave_sleeping(entry_fd, leave_fd);
+
+	ASSERT_EQ(write(event_fd, &event, sizeof(event)), sizeof(event), "wake");
+	ASSERT_EQ(waitpid(pid, &status, 0), pid, "waitpid");
+	ASSERT_TRUE(WIFEXITED(status) && !WEXITSTATUS(status), "event was read");
+	multi_wait_for(sleep_images, 0, "image is freed");
+	ASSERT_EQ(skel->bss->exit_hits[1], 0, "program did not run");
+}
+
+static void test_sleep(void)
+{
+	int event_fd = eventfd(0, 0);
+
+	if (!ASSERT_OK_FD(event_fd, "eventfd"))
+		return;
+	sleep_in_function(event_fd);
+	close(event_fd);
+}
+
+static void test_sleep_own_image(void)
+{
+	if (multi_set_sharing(false))
+		test_sleep();
+	multi_set_sharing(true);
+}
+
+/* A page that has to be waited for */
+static int make_missing_page(void *page)
+{
+	struct uffdio_register reg = {
+		.range = { .start = (unsigned long)page, .len = getpagesize() },
+		.mode = UFFDIO_REGISTER_MODE_MISSING,
+	};
+	struct uffdio_api api = { .api = UFFD_API };
+	int fd;
+
+	fd = syscall(__NR_userfaultfd, O_CLOEXEC);
+	if (!ASSERT_OK_FD(fd, "userfaultfd"))
+		return -1;
+	if (!ASSERT_OK(ioctl(fd, UFFDIO_API, &api), "UFFDIO_API") ||
+	    !ASSERT_OK(ioctl(fd, UFFDIO_REGISTER, &reg), "UFFDIO_REGISTER")) {
+		close(fd);
+		return -1;
+	}
+	return fd;
+}
+
+static void *call_once(void *arg)
+{
+	multi_test_run(skel->progs.run_fentry_tests, NULL);
+	return NULL;
+}
+
+static void detach_asleep(int uffd, void *page, int link_fd)
+{
+	static __u64 content[4096 / sizeof(__u64)] = { EVENT };
+	struct uffdio_copy copy = {
+		.dst = (unsigned long)page,
+		.src = (unsigned long)content,
+		.len = sizeof(content),
+	};
+	struct uffd_msg msg;
+	pthread_t thread;
+	int i;
+
+	if (!ASSERT_OK(pthread_create(&thread, NULL, call_once, NULL), "pthread_create"))
+		return;
+	/* until the program asks for the page */
+	ASSERT_EQ(read(uffd, &msg, sizeof(msg)), sizeof(msg), "fault");
+	ASSERT_EQ(skel->bss->before_sleep, 1, "asleep");
+	multi_unlink(&link_fd);
+	bpf_program__unload(skel->progs.sleep_entry);
+	for (i = 0; i < 10; i++)
+		kern_sync_rcu();
+	ASSERT_EQ(sleep_images(), 1, "image with a task in it");
+	ASSERT_EQ(skel->bss->after_sleep, 0, "still asleep");
+
+	ASSERT_OK(ioctl(uffd, UFFDIO_COPY, &copy), "UFFDIO_COPY");
+	pthread_join(thread, NULL);
+	ASSERT_EQ(skel->bss->after_sleep, 1, "the program went on");
+	ASSERT_OK(skel->bss->sleep_err, "bpf_copy_from_user");
+	ASSERT_EQ(skel->bss->sleep_value, EVENT, "what it read");
+	multi_wait_for(sleep_images, 0, "image is freed");
+}
+
+/* It is the program that sleeps, and it must be there until it is over. */
+static void test_sleepable_program(void)
+{
+	struct multi_targets t;
+	int uffd, link_fd;
+	void *page;
+
+	page = mmap(NULL, getpagesize(), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS,
+		    -1, 0);
+	if (!ASSERT_NEQ(page, MAP_FAILED, "mmap"))
+		return;
+	uffd = make_missing_page(page);
+	if (uffd < 0)
+		goto unmap;
+	skel->bss->pid = getpid();
+	skel->bss->sleep_addr = page;
+	if (!multi_set(&t, "bpf_fentry_test1", NULL))
+		goto out;
+	link_fd = multi_link(skel->progs.sleep_entry, &t, "attach");
+	if (link_fd >= 0 &&
+	    multi_image_key(link_fd, t.ids[0], sleep_image, sizeof(sleep_image)))
+		detach_asleep(uffd, page, link_fd);
+out:
+	close(uffd);
+unmap:
+	munmap(page, getpagesize());
+}
+
+static bool setup_each(void)
+{
+	skel = tracing_multi_stress__open_and_load();
+	return ASSERT_OK_PTR(skel, "open_and_load");
+}
+
+static void teardown_each(void)
+{
+	tracing_multi_stress__destroy(skel);
+	skel = NULL;
+}
+
+static const struct multi_subtest subtests[] = {
+	{ "counts_between_toggles", test_counts_between_toggles },
+	{ "counts_while_toggling", test_counts_while_toggling },
+	{ "counts_with_tracer", test_counts_with_tracer },
+	{ "counts_while_tracer_toggles", test_counts_while_tracer_toggles },
+	{ "kill", test_kill },
+	{ "kill_checking", test_kill_checking },
+	{ "kill_attaching", test_kill_attaching },
+	{ "sleep", test_sleep },
+	{ "sleep_own_image", test_sleep_own_image },
+	{ "sleepable_program", test_sleepable_program },
+};
+
+static const struct multi_suite suite = {
+	.subtests = subtests,
+	.cnt = ARRAY_SIZE(subtests),
+	.setup = multi_init,
+	.teardown = multi_fini,
+	.setup_each = setup_each,
+	.teardown_each = teardown_each,
+};
+
+void serial_test_tracing_multi_link_stress(void)
+{
+	multi_run_suite(&suite);
+}

@@ -1,0 +1,565 @@
+// SPDX-License-Identifier: GPL-2.0
+/* BPF_LINK_UPDATE of tracing multi-links: one program takes the place of another one at
+ * all targets.
+ *
+ * With TRACING_MULTI_LONG=1 in the environment the program is replaced NR_UPDATES_LONG
+ * times while calls are counted.
+ */
+#include <test_progs.h>
+#include <sys/eventfd.h>
+#include "tracing_multi_helpers.h"
+#include "tracing_multi_update.skel.h"
+#include "tracing_multi_target.skel.h"
+
+#define NR_UPDATES 200
+#define NR_UPDATES_LONG 10000
+#define NR_FAILURES_MAX 2000
+
+static struct tracing_multi_update *skel;
+static struct tracing_multi_target *target;
+
+static int prog_fd(const struct bpf_program *prog)
+{
+	return bpf_program__fd(prog);
+}
+
+static int update(int link_fd, const struct bpf_program *prog)
+{
+	return bpf_link_update(link_fd, prog_fd(prog), NULL);
+}
+
+static __u32 link_prog_id(int link_fd)
+{
+	struct bpf_link_info info = {};
+	__u32 len = sizeof(info);
+
+	return ASSERT_OK(bpf_link_get_info_by_fd(link_fd, &info, &len), "link info") ?
+	       info.prog_id : 0;
+}
+
+/* One target of each kind, each with its index + 1 as cookie. */
+#define NR_TARGETS 4
+
+static bool set_targets(struct multi_targets *t)
+{
+	int i;
+
+	if (!multi_set(t, "bpf_fentry_test1", "bpf_fentry_test7",
+		       "bpf_testmod:bpf_testmod_fentry_test1", NULL) ||
+	    !multi_add_prog(t, prog_fd(target->progs.target_tc), "target_sum"))
+		return false;
+	for (i = 0; i < NR_TARGETS; i++)
+		t->cookies[i] = i + 1;
+	t->use_cookies = true;
+	return true;
+}
+
+static void call_targets(void)
+{
+	skel->bss->pid = getpid();
+	multi_test_run(skel->progs.run_fentry_tests, NULL);
+	multi_test_run_tc(target->progs.target_tc, NULL);
+	ASSERT_OK(trigger_module_test_read(1), "call in the module");
+}
+
+/* Each target was called once. */
+static void check_hits(__u64 hits[][16], int prog, const char *name)
+{
+	int i;
+
+	for (i = 1; i <= NR_TARGETS; i++) {
+		ASSERT_EQ(hits[prog][i], 1, name);
+		ASSERT_EQ(hits[!prog][i], 0, name);
+	}
+	memset(hits, 0, 2 * sizeof(*hits));
+}
+
+static void replace_and_call(struct bpf_program *prog0, struct bpf_program *prog1,
+			     __u64 hits[][16])
+{
+	struct multi_targets t;
+	int fd;
+
+	if (!set_targets(&t))
+		return;
+	fd = multi_link(prog0, &t, "attach");
+	if (fd < 0)
+		return;
+	call_targets();
+	check_hits(hits, 0, "before");
+
+	ASSERT_OK(update(fd, prog1), "update");
+	ASSERT_EQ(link_prog_id(fd), multi_prog_id(prog1), "program of the link");
+	ASSERT_EQ(multi_link_count(fd), NR_TARGETS, "targets");
+	call_targets();
+	check_hits(hits, 1, "after");
+
+	ASSERT_OK(update(fd, prog0), "back");
+	call_targets();
+	check_hits(hits, 0, "after the second update");
+}
+
+static void test_entry(void)
+{
+	replace_and_call(skel->progs.entry_0, skel->progs.entry_1, skel->bss->entry_hits);
+}
+
+static void test_exit(void)
+{
+	replace_and_call(skel->progs.exit_0, skel->progs.exit_1, skel->bss->exit_hits);
+}
+
+static void test_own_images(void)
+{
+	if (multi_set_sharing(false)) {
+		test_entry();
+		test_exit();
+	}
+	multi_set_sharing(true);
+}
+
+static void test_modify(void)
+{
+	struct multi_targets t = { .use_cookies = true, .cookies = { 1 } };
+	int fd;
+
+	if (!multi_add(&t, "bpf_modify_return_test"))
+		return;
+	skel->bss->pid = getpid();
+	fd = multi_link(skel->progs.modify_0, &t, "attach");
+	if (fd < 0)
+		return;
+	ASSERT_OK(update(fd, skel->progs.modify_1), "update");
+	multi_test_run(skel->progs.run_modify_tests, NULL);
+	ASSERT_EQ(skel->bss->modify_hits[0][1], 0, "old program");
+	ASSERT_EQ(skel->bss->modify_hits[1][1], 1, "new program");
+}
+
+static void test_old_prog(void)
+{
+	DECLARE_LIBBPF_OPTS(bpf_link_update_opts, opts);
+	int fd, entry_0 = prog_fd(skel->progs.entry_0), entry_1 = prog_fd(skel->progs.entry_1);
+	struct multi_targets t;
+
+	if (!set_targets(&t))
+		return;
+	fd = multi_link(skel->progs.entry_0, &t, "attach");
+	if (fd < 0)
+		return;
+	opts.flags = BPF_F_REPLACE;
+	opts.old_prog_fd = entry_1;
+	ASSERT_EQ(bpf_link_update(fd, entry_1, &opts), -EPERM, "not that one");
+	opts.old_prog_fd = -1;
+	ASSERT_EQ(bpf_link_update(fd, entry_1, &opts), -EBADF, "no program");
+	opts.old_prog_fd = entry_0;
+	ASSERT_OK(bpf_link_update(fd, entry_1, &opts), "that one");
+	ASSERT_EQ(bpf_link_update(fd, entry_0, &opts), -EPERM, "not any more");
+	opts.flags = 0;
+	ASSERT_EQ(bpf_link_update(fd, entry_0, &opts), -EINVAL, "old program without flag");
+	opts.flags = BPF_F_REPLACE << 1;
+	ASSERT_EQ(bpf_link_update(fd, entry_0, &opts), -EINVAL, "unknown flag");
+	ASSERT_EQ(link_prog_id(fd), multi_prog_id(skel->progs.entry_1), "program of the link");
+
+	ASSERT_OK(update(fd, skel->progs.entry_1), "the same program");
+	call_targets();
+	check_hits(skel->bss->entry_hits, 1, "the same program");
+}
+
+static __u32 replaced;
+
+static int replaced_alive(void)
+{
+	int fd = bpf_prog_get_fd_by_id(replaced);
+
+	if (fd >= 0)
+		close(fd);
+	return fd >= 0;
+}
+
+/* The link holds its program, and no longer the one before. */
+static void test_references(void)
+{
+	struct multi_targets t;
+	int fd;
+
+	if (!set_targets(&t))
+		return;
+	fd = multi_link(skel->progs.entry_0, &t, "attach");
+	if (fd < 0)
+		return;
+	replaced = multi_prog_id(skel->progs.entry_0);
+	bpf_program__unload(skel->progs.entry_0);
+	kern_sync_rcu();
+	ASSERT_EQ(replaced_alive(), 1, "held by the link");
+	ASSERT_OK(update(fd, skel->progs.entry_1), "update");
+	multi_wait_for(replaced_alive, 0, "replaced program is freed");
+
+	bpf_program__unload(skel->progs.entry_1);
+	call_targets();
+	check_hits(skel->bss->entry_hits, 1, "held by the link");
+}
+
+static bool refused(int fd, const struct bpf_program *prog, int err, const char *name)
+{
+	bool ok = ASSERT_EQ(update(fd, prog), err, name);
+
+	ASSERT_EQ(link_prog_id(fd), multi_prog_id(skel->progs.entry_0), name);
+	call_targets();
+	check_hits(skel->bss->entry_hits, 0, name);
+	return ok;
+}
+
+static void test_refused(void)
+{
+	struct multi_targets t, second = {};
+	int fd, other;
+
+	if (!set_targets(&t) || !multi_add(&second, "bpf_fentry_test9") ||
+	    !multi_add(&second, "bpf_fentry_test7"))
+		return;
+	fd = multi_link(skel->progs.entry_0, &t, "attach");
+	if (fd < 0)
+		return;
+	refused(fd, skel->progs.exit_1, -EINVAL, "other attach type");
+	refused(fd, skel->progs.entry_single, -EINVAL, "for one target only");
+	refused(fd, skel->progs.entry_sleepable, -EINVAL, "sleepable");
+	refused(fd, skel->progs.no_tracing, -EINVAL, "other program type");
+	refused(fd, skel->progs.entry_typed, -EINVAL, "other prototype");
+	ASSERT_EQ(bpf_link_update(fd, -1, NULL), -EBADF, "no program");
+
+	/* nowhere else, and the first of the common targets is the second of each */
+	other = multi_link(skel->progs.entry_1, &second, "second link");
+	if (other < 0)
+		return;
+	refused(fd, skel->progs.entry_1, -EBUSY, "attached already");
+	ASSERT_EQ(update(other, skel->progs.entry_0), -EBUSY, "attached already, the other way");
+	multi_unlink(&other);
+	ASSERT_OK(update(fd, skel->progs.entry_1), "no longer attached");
+}
+
+/* Only where the program typed by bpf_fentry_test2 fits */
+static void test_typed(void)
+{
+	struct multi_targets t;
+	int fd;
+
+	if (!multi_set(&t, "bpf_fentry_test2", NULL))
+		return;
+	fd = multi_link(skel->progs.entry_0, &t, "attach");
+	if (fd >= 0)
+		ASSERT_OK(update(fd, skel->progs.entry_typed), "update");
+}
+
+struct caller {
+	pthread_t thread;
+	bool stop;
+	__u64 calls;
+	__u64 errors;
+};
+
+static void *call_functions(void *arg)
+{
+	int fd = prog_fd(skel->progs.run_fentry_tests);
+	struct caller *c = arg;
+
+	while (!__atomic_load_n(&c->stop, __ATOMIC_SEQ_CST)) {
+		LIBBPF_OPTS(bpf_test_run_opts, opts);
+
+		if (bpf_prog_test_run_opts(fd, &opts))
+			c->errors++;
+		__atomic_add_fetch(&c->calls, 1, __ATOMIC_SEQ_CST);
+	}
+	return NULL;
+}
+
+static int update_both(int entry_fd, int exit_fd, int i)
+{
+	return update(entry_fd, i & 1 ? skel->progs.entry_0 : skel->progs.entry_1) ?:
+	       update(exit_fd, i & 1 ? skel->progs.exit_0 : skel->progs.exit_1);
+}
+
+/* Each call is seen by one of the two programs, and by one only. */
+static void check_counts(__u64 hits[][16], __u64 calls, const char *name)
+{
+	int i;
+
+	for (i = 1; i <= 2; i++) {
+		ASSERT_EQ(hits[0][i] + hits[1][i], calls, name);
+		ASSERT_GT(hits[0][i], 0, name);
+		ASSERT_GT(hits[1][i], 0, name);
+	}
+}
+
+static void count_while_updating(void)
+{
+	int entry_fd, exit_fd, i, cnt = multi_long() ? NR_UPDATES_LONG : NR_UPDATES;
+	struct caller c = {};
+	struct multi_targets t;
+
+	if (!set_targets(&t))
+		return;
+	skel->bss->pid = getpid();
+	entry_fd = multi_link(skel->progs.entry_0, &t, "fentry");
+	exit_fd = multi_link(skel->progs.exit_0, &t, "fexit");
+	if (entry_fd < 0 || exit_fd < 0 ||
+	    !ASSERT_OK(pthread_create(&c.thread, NULL, call_functions, &c), "pthread_create"))
+		return;
+	for (i = 0; i < cnt; i++) {
+		__u64 calls = __atomic_load_n(&c.calls, __ATOMIC_SEQ_CST);
+
+		if (!ASSERT_OK(update_both(entry_fd, exit_fd, i), "update") ||
+		    !multi_wait_count(&c.calls, calls + 1, "a call"))
+			break;
+	}
+	__atomic_store_n(&c.stop, true, __ATOMIC_SEQ_CST);
+	pthread_join(c.thread, NULL);
+	ASSERT_EQ(i, cnt, "updates");
+	ASSERT_EQ(c.errors, 0, "failed calls");
+	check_counts(skel->bss->entry_hits, c.calls, "calls seen at entry");
+	check_counts(skel->bss->exit_hits, c.calls, "calls seen at exit");
+}
+
+static void test_counts(void)
+{
+	count_while_updating();
+}
+
+static void test_counts_own_images(void)
+{
+	if (multi_set_sharing(false))
+		count_while_updating();
+	multi_set_sharing(true);
+}
+
+#define EVENT 7
+
+static void *read_event(void *arg)
+{
+	__u64 event = 0;
+
+	return read(*(int *)arg, &event, sizeof(event)) == sizeof(event) && event == EVENT ?
+	       NULL : (void *)-1;
+}
+
+/* A call is in the function while its fexit program is replaced, and maybe detached. */
+static void update_in_flight(int event_fd, bool detach)
+{
+	struct multi_targets t = { .use_cookies = true, .cookies = { 1 } };
+	int entry_fd, exit_fd;
+	__u64 event = EVENT;
+	void *ret = NULL;
+	pthread_t thread;
+
+	if (!multi_add(&t, "eventfd_read"))
+		return;
+	skel->bss->pid = getpid();
+	entry_fd = multi_link(skel->progs.entry_0, &t, "fentry");
+	exit_fd = multi_link(skel->progs.exit_0, &t, "fexit");
+	if (entry_fd < 0 || exit_fd < 0 ||
+	    !ASSERT_OK(pthread_create(&thread, NULL, read_event, &event_fd), "pthread_create"))
+		return;
+	multi_wait_count(&skel->bss->entry_hits[0][1], 1, "in the function");
+	ASSERT_OK(update(exit_fd, skel->progs.exit_1), "update");
+	if (detach)
+		multi_unlink(&exit_fd);
+	ASSERT_EQ(skel->bss->exit_hits[0][1], 0, "still in the function");
+
+	ASSERT_EQ(write(event_fd, &event, sizeof(event)), sizeof(event), "wake");
+	ASSERT_OK(pthread_join(thread, &ret), "pthread_join");
+	ASSERT_NULL(ret, "event was read");
+	ASSERT_EQ(skel->bss->exit_hits[0][1], !detach, "old program");
+	ASSERT_EQ(skel->bss->exit_hits[1][1], 0, "new program");
+}
+
+/* Both links of a function get other programs, and the old ones are let go. The image
+ * that the call is in must keep them.
+ */
+static void update_both_in_flight(int event_fd)
+{
+	struct multi_targets t = { .use_cookies = true, .cookies = { 1 } };
+	int entry_fd, exit_fd, i;
+	__u64 event = EVENT;
+	void *ret = NULL;
+	pthread_t thread;
+
+	if (!multi_add(&t, "eventfd_read"))
+		return;
+	skel->bss->pid = getpid();
+	entry_fd = multi_link(skel->progs.entry_0, &t, "fentry");
+	exit_fd = multi_link(skel->progs.exit_0, &t, "fexit");
+	if (entry_fd < 0 || exit_fd < 0 ||
+	    !ASSERT_OK(pthread_create(&thread, NULL, read_event, &event_fd), "pthread_create"))
+		return;
+	multi_wait_count(&skel->bss->entry_hits[0][1], 1, "in the function");
+	ASSERT_OK(update(entry_fd, skel->progs.entry_1), "update fentry");
+	ASSERT_OK(update(exit_fd, skel->progs.exit_1), "update fexit");
+	replaced = multi_prog_id(skel->progs.exit_0);
+	bpf_program__unload(skel->progs.entry_0);
+	bpf_program__unload(skel->progs.exit_0);
+	for (i = 0; i < 10; i++)
+		kern_sync_rcu();
+	ASSERT_EQ(replaced_alive(), 1, "held for the call");
+
+	ASSERT_EQ(write(event_fd, &event, sizeof(event)), sizeof(event), "wake");
+	ASSERT_OK(pthread_join(thread, &ret), "pthread_join");
+	ASSERT_NULL(ret, "event was read");
+	ASSERT_EQ(skel->bss->exit_hits[0][1], 1, "old program");
+	ASSERT_EQ(skel->bss->exit_hits[1][1], 0, "new program");
+	multi_wait_for(replaced_alive, 0, "replaced program is freed");
+}
+
+static void with_event(void (*in_flight)(int event_fd), bool share)
+{
+	int event_fd = eventfd(0, 0);
+
+	if (!ASSERT_OK_FD(event_fd, "eventfd"))
+		return;
+	if (share || multi_set_sharing(false))
+		in_flight(event_fd);
+	multi_set_sharing(true);
+	close(event_fd);
+}
+
+static void in_flight(int event_fd)
+{
+	update_in_flight(event_fd, false);
+}
+
+static void in_flight_detached(int event_fd)
+{
+	update_in_flight(event_fd, true);
+}
+
+static void test_in_flight(void)
+{
+	with_event(in_flight, true);
+}
+
+static void test_in_flight_own_image(void)
+{
+	with_event(in_flight, false);
+}
+
+static void test_in_flight_detached(void)
+{
+	with_event(in_flight_detached, true);
+}
+
+static void test_in_flight_detached_own_image(void)
+{
+	with_event(in_flight_detached, false);
+}
+
+static void test_in_flight_both(void)
+{
+	with_event(update_both_in_flight, true);
+}
+
+static void test_in_flight_both_own_image(void)
+{
+	with_event(update_both_in_flight, false);
+}
+
+/* Update with the nth thing failing that can. Return: was there one? */
+static bool update_failing(int fd, const struct bpf_program *prog, int nth, int *err)
+{
+	multi_fault_arm(nth);
+	*err = update(fd, prog);
+	return multi_fault_disarm();
+}
+
+/* Whatever allocation fails: all targets have the old program, or all have the new one. */
+static void fail_updates(void)
+{
+	struct multi_targets t;
+	int fd, nth, err, cur = 0, failures = 0;
+
+	if (!set_targets(&t))
+		return;
+	fd = multi_link(skel->progs.exit_0, &t, "attach");
+	if (fd < 0)
+		return;
+	for (nth = 1; nth < NR_FAILURES_MAX; nth++) {
+		bool failed;
+
+		failed = update_failing(fd, cur ? skel->progs.exit_0 : skel->progs.exit_1,
+					nth, &err);
+		/* memory, or the arguments of the call */
+		if (err)
+			ASSERT_TRUE(err == -ENOMEM || err == -EFAULT, "error");
+		else
+			cur = !cur;
+		failures += failed && err;
+		call_targets();
+		check_hits(skel->bss->exit_hits, cur, "after a failure");
+		if (env.subtest_state->error_cnt || (!failed && !err))
+			break;
+	}
+	ASSERT_LT(nth, NR_FAILURES_MAX, "comes to an end");
+	ASSERT_GT(failures, NR_TARGETS, "updates that failed");
+}
+
+static void test_fail(void)
+{
+	if (multi_faults_begin())
+		fail_updates();
+	multi_faults_end();
+}
+
+static void test_fail_own_images(void)
+{
+	if (multi_set_sharing(false))
+		test_fail();
+	multi_set_sharing(true);
+}
+
+static bool setup_each(void)
+{
+	skel = tracing_multi_update__open_and_load();
+	target = tracing_multi_target__open_and_load();
+	return ASSERT_OK_PTR(skel, "open_and_load") && ASSERT_OK_PTR(target, "load target");
+}
+
+static void teardown_each(void)
+{
+	tracing_multi_update__destroy(skel);
+	tracing_multi_target__destroy(target);
+	skel = NULL;
+	target = NULL;
+}
+
+static const struct multi_subtest subtests[] = {
+	{ "entry", test_entry },
+	{ "exit", test_exit },
+	{ "own_images", test_own_images },
+	{ "modify", test_modify },
+	{ "old_prog", test_old_prog },
+	{ "references", test_references },
+	{ "refused", test_refused },
+	{ "typed", test_typed },
+	{ "counts", test_counts },
+	{ "counts_own_images", test_counts_own_images },
+	{ "in_flight", test_in_flight },
+	{ "in_flight_own_image", test_in_flight_own_image },
+	{ "in_flight_detached", test_in_flight_detached },
+	{ "in_flight_detached_own_image", test_in_flight_detached_own_image },
+	{ "in_flight_both", test_in_flight_both },
+	{ "in_flight_both_own_image", test_in_flight_both_own_image },
+	{ "fail", test_fail },
+	{ "fail_own_images", test_fail_own_images },
+};
+
+static const struct multi_suite suite = {
+	.subtests = subtests,
+	.cnt = ARRAY_SIZE(subtests),
+	.setup = multi_init,
+	.teardown = multi_fini,
+	.setup_each = setup_each,
+	.teardown_each = teardown_each,
+};
+
+/* Other tests call the functions, too: not in parallel with them. */
+void serial_test_tracing_multi_link_update(void)
+{
+	multi_run_suite(&suite);
+}

@@ -1,0 +1,39 @@
+// SPDX-License-Identifier: GPL-2.0
+/* Special BPF programs that tracing multi-links attach to, or must not. */
+#include <vmlinux.h>
+#include <bpf/bpf_helpers.h>
+#include <bpf/bpf_tracing.h>
+#include "bpf_experimental.h"
+
+char _license[] SEC("license") = "GPL";
+
+__noinline int special_exception_cb(u64 cookie)
+{
+	return cookie + 5;
+}
+
+SEC("?tc")
+__exception_cb(special_exception_cb)
+int special_throw(struct __sk_buff *skb)
+{
+	bpf_throw(16);
+	return 0;
+}
+
+/* for target_sum() in tracing_multi_target.c */
+SEC("?freplace")
+int special_sum(int a, long b)
+{
+	return a + b + 10;
+}
+
+SEC("?struct_ops/test_1")
+int special_test_1(unsigned long long *ctx)
+{
+	return 23;
+}
+
+SEC(".struct_ops")
+struct bpf_dummy_ops special_ops = {
+	.test_1 = (void *)special_test_1,
+};

@@ -1,0 +1,131 @@
+// SPDX-License-Identifier: GPL-2.0
+/* Programs that count, sleep and kill. */
+#include "vmlinux.h"
+#include <bpf/bpf_helpers.h>
+#include <bpf/bpf_tracing.h>
+
+char _license[] SEC("license") = "GPL";
+
+#define MAX_COUNTED 16
+#define SIGKILL 9
+
+int pid;
+/* by cookie */
+__u64 entry_hits[MAX_COUNTED], exit_hits[MAX_COUNTED];
+__u64 toggle_hits, any_hits;
+/* calls of the function that creation of a link comes to again and again, and
+ * at which of them to kill the caller
+ */
+__u64 kill_calls, kill_at;
+/* where a program sleeps, waiting for the page; what it did before and after */
+void *sleep_addr;
+__u64 before_sleep, after_sleep, sleep_value;
+long sleep_err;
+
+static __always_inline bool is_ours(void)
+{
+	return bpf_get_current_pid_tgid() >> 32 == pid;
+}
+
+static __always_inline int count(void *ctx, __u64 *hits)
+{
+	if (is_ours())
+		__sync_fetch_and_add(&hits[bpf_get_attach_cookie(ctx) % MAX_COUNTED], 1);
+	return 0;
+}
+
+SEC("fentry.multi")
+int count_entry(void *ctx)
+{
+	return count(ctx, entry_hits);
+}
+
+SEC("fexit.multi")
+int count_exit(void *ctx)
+{
+	return count(ctx, exit_hits);
+}
+
+static __always_inline int toggle(void)
+{
+	if (is_ours())
+		__sync_fetch_and_add(&toggle_hits, 1);
+	return 0;
+}
+
+SEC("fentry.multi")
+int toggle_entry(void *ctx)
+{
+	return toggle();
+}
+
+SEC("fexit.multi")
+int toggle_exit(void *ctx)
+{
+	return toggle();
+}
+
+SEC("fentry/bpf_fentry_test7")
+int toggle_single_entry(void *ctx)
+{
+	return toggle();
+}
+
+SEC("fexit/bpf_fentry_test7")
+int toggle_single_exit(void *ctx)
+{
+	return toggle();
+}
+
+SEC("fentry.multi")
+int any_entry(void *ctx)
+{
+	__sync_fetch_and_add(&any_hits, 1);
+	return 0;
+}
+
+SEC("fexit.multi")
+int any_exit(void *ctx)
+{
+	__sync_fetch_and_add(&any_hits, 1);
+	return 0;
+}
+
+SEC("fentry.multi.s")
+int sleep_entry(void *ctx)
+{
+	if (!is_ours())
+		return 0;
+	__sync_fetch_and_add(&before_sleep, 1);
+	sleep_err = bpf_copy_from_user(&sleep_value, sizeof(sleep_value), sleep_addr);
+	__sync_fetch_and_add(&after_sleep, 1);
+	return 0;
+}
+
+static __always_inline int kill_caller(void)
+{
+	if (is_ours() && __sync_fetch_and_add(&kill_calls, 1) + 1 == kill_at)
+		bpf_send_signal(SIGKILL);
+	return 0;
+}
+
+/* called for each target */
+SEC("?fentry/bpf_check_attach_target_multi")
+int kill_checking(void *ctx)
+{
+	return kill_caller();
+}
+
+/* called before some hundred targets are attached together, and detached */
+SEC("?fentry/bpf_trampoline_lock_all")
+int kill_attaching(void *ctx)
+{
+	return kill_caller();
+}
+
+/* never attached: running it calls bpf_fentry_test* */
+SEC("fentry/bpf_fentry_test1")
+int run_fentry_tests(void *ctx)
+{
+	return 0;
+}
