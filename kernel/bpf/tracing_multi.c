@@ -60,7 +60,7 @@
 struct bpf_tracing_multi_link {
 	struct bpf_tramp_multi_link link;
 	enum bpf_attach_type attach_type;
-	struct mutex update_mutex;
+	struct mutex update_mutex;	/* taken before trampoline locks */
 	struct ptr_array btfs;
 	struct ptr_array progs;
 	struct ptr_array mods;

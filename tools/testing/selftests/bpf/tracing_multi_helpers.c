@@ -751,7 +751,8 @@ bool multi_faults_begin(void)
 		return false;
 	}
 	for (i = 0; i < ARRAY_SIZE(knobs); i++) {
-		if (!multi_read_file(DEBUGFS, knobs[i].name, knobs_saved[i], sizeof(knobs_saved[i])))
+		if (!multi_read_file(DEBUGFS, knobs[i].name, knobs_saved[i],
+				     sizeof(knobs_saved[i])))
 			knobs_saved[i][0] = 0;
 		if (knobs_saved[i][0] &&
 		    !ASSERT_TRUE(multi_write_file(DEBUGFS, knobs[i].name, knobs[i].value),
@@ -793,4 +794,33 @@ bool multi_fault_disarm(void)
 	if (write(fail_nth_fd, "0", 1) < 0)
 		errno = 0;
 	return hit;
+}
+
+static void *call_functions(void *arg)
+{
+	struct multi_caller *c = arg;
+
+	while (!__atomic_load_n(&c->stop, __ATOMIC_SEQ_CST)) {
+		LIBBPF_OPTS(bpf_test_run_opts, opts);
+
+		if (bpf_prog_test_run_opts(c->prog_fd, &opts))
+			c->errors++;
+		__atomic_add_fetch(&c->calls, 1, __ATOMIC_SEQ_CST);
+	}
+	return NULL;
+}
+
+bool multi_start_caller(struct multi_caller *c, const struct bpf_program *prog)
+{
+	memset(c, 0, sizeof(*c));
+	c->prog_fd = bpf_program__fd(prog);
+	return ASSERT_OK(pthread_create(&c->thread, NULL, call_functions, c), "pthread_create");
+}
+
+void multi_stop_caller(struct multi_caller *c)
+{
+	__atomic_store_n(&c->stop, true, __ATOMIC_SEQ_CST);
+	pthread_join(c->thread, NULL);
+	ASSERT_EQ(c->errors, 0, "failed calls");
+	ASSERT_GT(c->calls, 0, "calls");
 }

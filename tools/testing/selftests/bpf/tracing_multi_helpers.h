@@ -136,6 +136,21 @@ bool multi_same_state(const struct multi_state *before, const char *name);
  */
 bool multi_settle(const struct bpf_program *prog);
 
+/* A thread that runs a program, which calls bpf_fentry_test*, again and again. Only one:
+ * a tracing program that is interrupted for another task that calls the function on the
+ * same CPU is not run there.
+ */
+struct multi_caller {
+	pthread_t thread;
+	int prog_fd;
+	bool stop;
+	__u64 calls;
+	__u64 errors;
+};
+
+bool multi_start_caller(struct multi_caller *c, const struct bpf_program *prog);
+void multi_stop_caller(struct multi_caller *c);
+
 /* The whole text of a file; false if it can't be written or read. */
 bool multi_write_file(const char *dir, const char *file, const char *text);
 bool multi_read_file(const char *dir, const char *file, char *text, size_t size);

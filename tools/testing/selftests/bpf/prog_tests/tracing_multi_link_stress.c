@@ -212,52 +212,13 @@ static void test_counts_between_toggles(void)
 	check_counts(4 * i, none);
 }
 
-/* A thread that calls bpf_fentry_test* again and again. Only one: a program that
- * is interrupted for another task that calls it on the same CPU is not run there.
- */
-struct caller {
-	pthread_t thread;
-	bool stop;
-	__u64 calls;
-	__u64 errors;
-};
-
-static void *call_functions(void *arg)
-{
-	int prog_fd = bpf_program__fd(skel->progs.run_fentry_tests);
-	struct caller *c = arg;
-
-	while (!__atomic_load_n(&c->stop, __ATOMIC_SEQ_CST)) {
-		LIBBPF_OPTS(bpf_test_run_opts, opts);
-
-		if (bpf_prog_test_run_opts(prog_fd, &opts))
-			c->errors++;
-		__atomic_add_fetch(&c->calls, 1, __ATOMIC_SEQ_CST);
-	}
-	return NULL;
-}
-
-static bool start_caller(struct caller *c)
-{
-	memset(c, 0, sizeof(*c));
-	return ASSERT_OK(pthread_create(&c->thread, NULL, call_functions, c), "pthread_create");
-}
-
-static void stop_caller(struct caller *c)
-{
-	__atomic_store_n(&c->stop, true, __ATOMIC_SEQ_CST);
-	pthread_join(c->thread, NULL);
-	ASSERT_EQ(c->errors, 0, "failed calls");
-	ASSERT_GT(c->calls, 0, "calls");
-}
-
 /* Of two calls that end, one has begun after the first was over. */
-static bool wait_call(struct caller *c)
+static bool wait_call(struct multi_caller *c)
 {
 	return wait_growth(&c->calls, 2, "calls");
 }
 
-static bool toggle(struct caller *c, const struct toggled *tg)
+static bool toggle(struct multi_caller *c, const struct toggled *tg)
 {
 	__u64 hits = skel->bss->toggle_hits;
 	int fd = attach_toggled(tg);
@@ -284,16 +245,16 @@ static bool toggle(struct caller *c, const struct toggled *tg)
 static void count_while_toggling(void)
 {
 	__u64 may_miss[NR_COUNTED + 1] = {};
-	struct caller c;
+	struct multi_caller c;
 	int i;
 
-	if (!find_toggled() || attach_counted() < 0 || !start_caller(&c))
+	if (!find_toggled() || attach_counted() < 0 || !multi_start_caller(&c, skel->progs.run_fentry_tests))
 		return;
 	for (i = 0; i < nr_toggles(); i++) {
 		if (!toggle(&c, &toggled[i % ARRAY_SIZE(toggled)]))
 			break;
 	}
-	stop_caller(&c);
+	multi_stop_caller(&c);
 	ASSERT_EQ(i, nr_toggles(), "toggles");
 	/* nothing changes for the first and the last function */
 	may_miss[2] = 2 * i;
@@ -343,7 +304,7 @@ static void test_counts_while_tracer_toggles(void)
 {
 	const __u64 none[NR_COUNTED + 1] = {};
 	int i, cnt = nr_toggles() / 10;
-	struct caller c;
+	struct multi_caller c;
 
 	if (!ASSERT_TRUE(write_tracefs("set_ftrace_filter", "bpf_fentry_test*\n"),
 			 "set_ftrace_filter"))
@@ -352,14 +313,14 @@ static void test_counts_while_tracer_toggles(void)
 		test__skip();
 		goto out;
 	}
-	if (attach_counted() < 0 || !start_caller(&c))
+	if (attach_counted() < 0 || !multi_start_caller(&c, skel->progs.run_fentry_tests))
 		goto out;
 	for (i = 0; i < cnt; i++) {
 		if (!ASSERT_TRUE(write_tracefs("current_tracer", i % 2 ? "function" : "nop"),
 				 "tracer") || !wait_call(&c))
 			break;
 	}
-	stop_caller(&c);
+	multi_stop_caller(&c);
 	ASSERT_EQ(i, cnt, "toggles");
 	check_counts(c.calls, none);
 out:
