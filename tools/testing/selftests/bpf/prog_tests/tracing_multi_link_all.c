@@ -1,9 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0
 /* Tracing multi-links on all functions of the kernel that can be traced. */
 #include <test_progs.h>
+#include "cgroup_helpers.h"
 #include "tracing_multi_helpers.h"
 #include "tracing_multi_stress.skel.h"
 
+#define WAIT_STEPS 1000
+#define WAIT_STEP_US 20000
 #define MAX_ROUNDS 50
 
 static struct tracing_multi_stress *skel;
@@ -202,6 +205,67 @@ static void test_others_progress(void)
 	ASSERT_EQ(o.errors, 0, "errors of others");
 }
 
+static long memory_current(int cgroup_fd)
+{
+	char buf[32] = {};
+	int fd;
+
+	fd = openat(cgroup_fd, "memory.current", O_RDONLY);
+	if (!ASSERT_OK_FD(fd, "memory.current"))
+		return -1;
+	ASSERT_GT(read(fd, buf, sizeof(buf) - 1), 0, "read");
+	close(fd);
+	return atol(buf);
+}
+
+/* The memory of a link is that of the task's cgroup: entries, cookies, trampolines. */
+#define MIN_BYTES_PER_FUNC 200
+
+static void check_charged(int cgroup_fd)
+{
+	long before, with, after = 0;
+	int fd, i;
+
+	/* what is allocated only once is there */
+	fd = attach_all(skel->progs.any_exit);
+	if (fd < 0)
+		return;
+	close(fd);
+	multi_settle(skel->progs.toggle_entry);
+
+	before = memory_current(cgroup_fd);
+	fd = attach_all(skel->progs.any_exit);
+	with = memory_current(cgroup_fd);
+	ASSERT_GE(with - before, (long)all.cnt * MIN_BYTES_PER_FUNC, "charged");
+	if (fd >= 0)
+		close(fd);
+	for (i = 0; i < WAIT_STEPS; i++) {
+		after = memory_current(cgroup_fd);
+		if (after < with - (long)all.cnt * MIN_BYTES_PER_FUNC)
+			break;
+		kern_sync_rcu();
+		usleep(WAIT_STEP_US);
+	}
+	ASSERT_LT(after, with - (long)all.cnt * MIN_BYTES_PER_FUNC, "uncharged");
+}
+
+static void test_memory(void)
+{
+	int fd;
+
+	if (!ASSERT_OK(setup_cgroup_environment(), "cgroup environment"))
+		return;
+	fd = create_and_get_cgroup("/tracing_multi");
+	if (ASSERT_OK_FD(fd, "cgroup")) {
+		if (faccessat(fd, "memory.current", R_OK, 0))
+			test__skip();
+		else if (ASSERT_OK(join_cgroup("/tracing_multi"), "join cgroup"))
+			check_charged(fd);
+		close(fd);
+	}
+	cleanup_cgroup_environment();
+}
+
 static bool setup(void)
 {
 	if (!multi_init())
@@ -220,6 +284,7 @@ static void teardown(void)
 
 static const struct multi_subtest subtests[] = {
 	{ "info", test_info },
+	{ "memory", test_memory },
 	{ "others_progress", test_others_progress },
 };
 
