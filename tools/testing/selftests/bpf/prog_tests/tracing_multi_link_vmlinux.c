@@ -295,7 +295,7 @@ static const struct multi_suite suite = {
 	.teardown = teardown,
 };
 
-void serial_test_tracing_multi_link_all(void)
+void serial_test_tracing_multi_link_vmlinux(void)
 {
 	multi_run_suite(&suite);
 }
