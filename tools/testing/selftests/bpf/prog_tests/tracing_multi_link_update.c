@@ -317,34 +317,56 @@ static void *read_event(void *arg)
 	       NULL : (void *)-1;
 }
 
-/* A call is in the function while its fexit program is replaced, and maybe detached. */
-static void update_in_flight(int event_fd, bool detach)
+/* A call that is in a function with an fentry and an fexit link */
+struct flight {
+	int event_fd;
+	int entry_fd;
+	int exit_fd;
+	pthread_t thread;
+};
+
+static bool flight_begin(struct flight *f, int event_fd)
 {
 	struct multi_targets t = { .use_cookies = true, .cookies = { 1 } };
-	int entry_fd, exit_fd;
-	__u64 event = EVENT;
-	void *ret = NULL;
-	pthread_t thread;
 
 	if (!multi_add(&t, "eventfd_read"))
-		return;
+		return false;
 	skel->bss->pid = getpid();
-	entry_fd = multi_link(skel->progs.entry_0, &t, "fentry");
-	exit_fd = multi_link(skel->progs.exit_0, &t, "fexit");
-	if (entry_fd < 0 || exit_fd < 0 ||
-	    !ASSERT_OK(pthread_create(&thread, NULL, read_event, &event_fd), "pthread_create"))
-		return;
+	f->event_fd = event_fd;
+	f->entry_fd = multi_link(skel->progs.entry_0, &t, "fentry");
+	f->exit_fd = multi_link(skel->progs.exit_0, &t, "fexit");
+	if (f->entry_fd < 0 || f->exit_fd < 0 ||
+	    !ASSERT_OK(pthread_create(&f->thread, NULL, read_event, &f->event_fd),
+		       "pthread_create"))
+		return false;
 	multi_wait_count(&skel->bss->entry_hits[0][1], 1, "in the function");
-	ASSERT_OK(update(exit_fd, skel->progs.exit_1), "update");
-	if (detach)
-		multi_unlink(&exit_fd);
-	ASSERT_EQ(skel->bss->exit_hits[0][1], 0, "still in the function");
+	return true;
+}
 
-	ASSERT_EQ(write(event_fd, &event, sizeof(event)), sizeof(event), "wake");
-	ASSERT_OK(pthread_join(thread, &ret), "pthread_join");
+static void flight_end(struct flight *f, __u64 old_hits)
+{
+	__u64 event = EVENT;
+	void *ret = NULL;
+
+	ASSERT_EQ(skel->bss->exit_hits[0][1], 0, "still in the function");
+	ASSERT_EQ(write(f->event_fd, &event, sizeof(event)), sizeof(event), "wake");
+	ASSERT_OK(pthread_join(f->thread, &ret), "pthread_join");
 	ASSERT_NULL(ret, "event was read");
-	ASSERT_EQ(skel->bss->exit_hits[0][1], !detach, "old program");
+	ASSERT_EQ(skel->bss->exit_hits[0][1], old_hits, "old program");
 	ASSERT_EQ(skel->bss->exit_hits[1][1], 0, "new program");
+}
+
+/* The fexit program is replaced, and maybe detached. */
+static void update_in_flight(int event_fd, bool detach)
+{
+	struct flight f;
+
+	if (!flight_begin(&f, event_fd))
+		return;
+	ASSERT_OK(update(f.exit_fd, skel->progs.exit_1), "update");
+	if (detach)
+		multi_unlink(&f.exit_fd);
+	flight_end(&f, !detach);
 }
 
 /* Both links of a function get other programs, and the old ones are let go. The image
@@ -352,35 +374,20 @@ static void update_in_flight(int event_fd, bool detach)
  */
 static void update_both_in_flight(int event_fd)
 {
-	struct multi_targets t = { .use_cookies = true, .cookies = { 1 } };
-	int entry_fd, exit_fd, i;
-	__u64 event = EVENT;
-	void *ret = NULL;
-	pthread_t thread;
+	struct flight f;
+	int i;
 
-	if (!multi_add(&t, "eventfd_read"))
+	if (!flight_begin(&f, event_fd))
 		return;
-	skel->bss->pid = getpid();
-	entry_fd = multi_link(skel->progs.entry_0, &t, "fentry");
-	exit_fd = multi_link(skel->progs.exit_0, &t, "fexit");
-	if (entry_fd < 0 || exit_fd < 0 ||
-	    !ASSERT_OK(pthread_create(&thread, NULL, read_event, &event_fd), "pthread_create"))
-		return;
-	multi_wait_count(&skel->bss->entry_hits[0][1], 1, "in the function");
-	ASSERT_OK(update(entry_fd, skel->progs.entry_1), "update fentry");
-	ASSERT_OK(update(exit_fd, skel->progs.exit_1), "update fexit");
+	ASSERT_OK(update(f.entry_fd, skel->progs.entry_1), "update fentry");
+	ASSERT_OK(update(f.exit_fd, skel->progs.exit_1), "update fexit");
 	replaced = multi_prog_id(skel->progs.exit_0);
 	bpf_program__unload(skel->progs.entry_0);
 	bpf_program__unload(skel->progs.exit_0);
 	for (i = 0; i < 10; i++)
 		kern_sync_rcu();
 	ASSERT_EQ(replaced_alive(), 1, "held for the call");
-
-	ASSERT_EQ(write(event_fd, &event, sizeof(event)), sizeof(event), "wake");
-	ASSERT_OK(pthread_join(thread, &ret), "pthread_join");
-	ASSERT_NULL(ret, "event was read");
-	ASSERT_EQ(skel->bss->exit_hits[0][1], 1, "old program");
-	ASSERT_EQ(skel->bss->exit_hits[1][1], 0, "new program");
+	flight_end(&f, 1);
 	multi_wait_for(replaced_alive, 0, "replaced program is freed");
 }
 
