@@ -40,11 +40,13 @@ series:		## build/series: the patches to mail (BASE=dir)
 
 # Checks
 
-.PHONY: test-tools check-bases check-series check-docs compile-matrix
+.PHONY: test-tools check-bases check-series check-docs compile-matrix upstream-commits
 test-tools:	## the tests of the scripts themselves (T='roundtrip ...')
 	@scripts/tests/run
 check-bases:	## does the series apply to every 6.12 that apt offers?
 	@scripts/check-bases
+upstream-commits:	## commits of upstream in place of the series' patches (LINUX=dir)
+	@scripts/upstream-commits
 check-series:	## checkpatch and objects of each patch (ONLY=style, ONLY=objects)
 	@scripts/check-series
 check-docs:	## do the documentation's pages build without a warning?
