@@ -7,8 +7,10 @@ shopt -s inherit_errexit
 export LC_ALL=C.UTF-8 TZ=UTC
 umask 022
 
-# A make that calls us must not pass its own flags on to the kernel's make,
-# nor may the caller's environment choose another architecture.
+# The architecture that is built and booted. Its name among us is another one than
+# ARCH, which every make of the kernel would take for its own.
+export SERIES_ARCH=${ARCH:-${SERIES_ARCH:-x86_64}}
+# A make that calls us must not pass its own flags on to the kernel's make.
 unset MAKEFLAGS MFLAGS MAKELEVEL MAKEOVERRIDES MAKEFILES
 unset ARCH CROSS_COMPILE LLVM KBUILD_OUTPUT KCFLAGS KCONFIG_CONFIG CDPATH
 
@@ -66,6 +68,56 @@ lock()
 		warn "waiting for another run that uses build/$1"
 		flock "$LOCK_FD"
 	fi
+}
+
+# --- architectures -------------------------------------------------------
+
+# use_arch NAME: take the facts of an architecture from scripts/arch, and those that
+# follow from its name.
+# shellcheck disable=SC2034	# for the scripts
+use_arch()
+{
+	local name=$1
+
+	[[ $name =~ ^[a-z0-9_]+$ && -f $TOP/scripts/arch/$name ]] ||
+		die "ARCH=$name is no architecture that is known here" \
+			"known are: $(cd "$TOP/scripts/arch" && echo *)"
+	# shellcheck disable=SC1090	# one of scripts/arch
+	. "$TOP/scripts/arch/$name"
+	# What is in build/ for another architecture has its name in its own
+	ARCH_SUFFIX=
+	[[ $name == x86_64 ]] || ARCH_SUFFIX=-$name
+	KOUT=$BUILD/kernel$ARCH_SUFFIX
+	BASE_RESULTS=$TOP/tests/base-results$ARCH_SUFFIX
+	SYSROOT=$BUILD/sysroot/$name
+}
+
+# fragments: the config fragments of the architecture's test kernel.
+fragments()
+{
+	local name
+
+	for name in $CONFIG_NAMES; do
+		say "$TOP/configs/$name.config"
+	done
+}
+
+# other_arches: all architectures but x86_64.
+other_arches() { (cd "$TOP/scripts/arch" && printf '%s\n' * | grep -vx x86_64); }
+
+# denied: the selftests that are not run, and subtests left out: on all architectures,
+# and on this one.
+denied()
+{
+	cat "$TOP/tests/denied"
+	[[ -z $ARCH_SUFFIX || ! -f $TOP/tests/denied$ARCH_SUFFIX ]] ||
+		cat "$TOP/tests/denied$ARCH_SUFFIX"
+}
+
+# only_x86_64 WHAT: for scripts that know this machine's architecture only.
+only_x86_64()
+{
+	[[ $SERIES_ARCH == x86_64 ]] || die "ARCH=$SERIES_ARCH: $1 is for x86_64 only"
 }
 
 # --- packages ------------------------------------------------------------
@@ -242,3 +294,5 @@ check()
 
 # test_exit: the exit status that the test's lines ask for.
 test_exit() { exit "$TEST_FAILED"; }
+
+use_arch "$SERIES_ARCH"
