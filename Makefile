@@ -11,15 +11,15 @@ help:		## this list
 # The main job and the tests
 
 .PHONY: demo test test-all shell run bench base-results
-demo:		## build and boot the kernel, trace vfs_* with one program (GLOB='tcp_*')
+demo:		## build and boot the kernel, trace vfs_* with one program (GLOB='tcp_*' ARCH=…)
 	@scripts/demo
-test:		## build everything and run all tests
+test:		## build everything and run all tests (ARCH=arm64, riscv64 or s390x)
 	@scripts/test
-test-all:	## all tests, and what takes too long for every day
+test-all:	## all tests, also of the other architectures, and what takes too long for every day
 	@scripts/test --all
-shell:		## a prompt in the booted kernel
+shell:		## a prompt in the booted kernel (ARCH=…)
 	@scripts/shell
-run:		## a test_progs selection in the booted kernel (T='tracing_multi_link')
+run:		## a test_progs selection in the booted kernel (T='tracing_multi_link' ARCH=…)
 	@scripts/run
 bench:		## what attaching, detaching and traced calls cost (ROWS= COLS= BASELINE=1)
 	@scripts/bench

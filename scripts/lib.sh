@@ -117,7 +117,8 @@ denied()
 # only_x86_64 WHAT: for scripts that know this machine's architecture only.
 only_x86_64()
 {
-	[[ $SERIES_ARCH == x86_64 ]] || die "ARCH=$SERIES_ARCH: $1 is for x86_64 only"
+	[[ $SERIES_ARCH == x86_64 ]] ||
+		die "ARCH=$SERIES_ARCH: $1 is for x86_64 only" "leave ARCH out"
 }
 
 # --- packages ------------------------------------------------------------
