@@ -13,7 +13,7 @@ help:		## this list
 .PHONY: demo test test-all shell run bench base-results
 demo:		## build and boot the kernel, trace vfs_* with one program (GLOB='tcp_*' ARCH=…)
 	@scripts/demo
-test:		## build everything and run all tests (ARCH=arm64, riscv64 or s390x)
+test:		## build everything and run all tests (ARCH=arm64, riscv64, s390x; KERNEL=debug)
 	@scripts/test
 test-all:	## all tests, also of the other architectures, and what takes too long for every day
 	@scripts/test --all

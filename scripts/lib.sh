@@ -10,9 +10,11 @@ umask 022
 # The architecture that is built and booted. Its name among us is another one than
 # ARCH, which every make of the kernel would take for its own.
 export SERIES_ARCH=${ARCH:-${SERIES_ARCH:-x86_64}}
+# Likewise the variant of the test kernel, one of configs/variants, or none.
+export SERIES_KERNEL=${KERNEL:-${SERIES_KERNEL:-}}
 # A make that calls us must not pass its own flags on to the kernel's make.
 unset MAKEFLAGS MFLAGS MAKELEVEL MAKEOVERRIDES MAKEFILES
-unset ARCH CROSS_COMPILE LLVM KBUILD_OUTPUT KCFLAGS KCONFIG_CONFIG CDPATH
+unset ARCH KERNEL CROSS_COMPILE LLVM KBUILD_OUTPUT KCFLAGS KCONFIG_CONFIG CDPATH
 
 TOP=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd -P)
 BUILD=$TOP/build
@@ -92,7 +94,20 @@ use_arch()
 	SYSROOT=$BUILD/sysroot/$name
 }
 
-# fragments: the config fragments of the architecture's test kernel.
+# use_kernel NAME: take another variant of the test kernel; empty: none.
+use_kernel()
+{
+	local name=$1
+
+	[[ -n $name ]] || return 0
+	[[ $name =~ ^[a-z0-9_]+$ && -f $TOP/configs/variants/$name.config ]] ||
+		die "KERNEL=$name is no variant that is known here" \
+			"known are: $(cd "$TOP/configs/variants" && echo *.config | sed 's/\.config//g')"
+	CONFIG_NAMES+=" variants/$name"
+	KOUT+=-$name
+}
+
+# fragments: the config fragments of the test kernel.
 fragments()
 {
 	local name
@@ -297,3 +312,4 @@ check()
 test_exit() { exit "$TEST_FAILED"; }
 
 use_arch "$SERIES_ARCH"
+use_kernel "$SERIES_KERNEL"
