@@ -57,7 +57,8 @@ struct bpf_tramp_multi_link_entry {
  * @cnt: number of @entries in use
  * @entries: the targets, in the order in which the creator of the link gave them
  * @by_ip: indices of the entries in the order of addresses
- * @cookies: cookies of the targets; set and freed along with attaching
+ * @cookies: cookies of the targets, NULL if all are 0; set and freed along with
+ *	attaching
  *
  * The creator fills @entries and @cnt, and gets room for @by_ip. They don't change
  * from the return of bpf_trampoline_multi_link_prog() to the end of the link, so

@@ -20,8 +20,8 @@
 
 #include "trampoline.h"
 
-/* As many as x86 patches in one go. Where functions are patched one by one, which
- * takes long, one: others need the locks, too.
+/* As many as x86 and riscv patch in one go. Where functions are patched one by one,
+ * which takes long, one: others need the locks, too.
  */
 #define MULTI_CHUNK	(IS_ENABLED(CONFIG_DYNAMIC_FTRACE_DIRECT_UPDATE) ? 256 : 1)
 
@@ -31,9 +31,6 @@ struct multi_slot {
 	struct bpf_tramp_image *im;	/* it shall call, NULL for none */
 	int err;			/* why it is left as it was */
 };
-
-/* of links whose targets all have the cookie 0 */
-static struct bpf_tramp_multi_cookies no_cookies;
 
 /* The chunk that is being worked on, by the one who has all trampoline locks.
  * It is static, so that detaching needs no memory for it.
@@ -295,7 +292,7 @@ static void slot_keep(struct multi_slot *slot, struct bpf_tramp_multi_link *mlin
 		slot->im = NULL;
 	}
 	bpf_tramp_shared_images_retire(&mlink->link);
-	mlink->cookies = &no_cookies;
+	mlink->cookies = NULL;
 	bpf_prog_inc(mlink->link.prog);
 	refcount_inc(&slot->entry->trampoline->refcnt);
 }
@@ -363,7 +360,7 @@ static u32 multi_nr_chunks(const struct bpf_tramp_multi_link *mlink)
  * The i-th chunk in the order of attaching; detaching goes through it backwards. This
  * is a matter of speed: what patches functions should not run a program itself in each
  * of its steps while most functions are still to be patched. It is linked in the first
- * third of the kernel (kernel/, mm/), most of all at both ends (arch/x86/, lib/). So
+ * third of the kernel (kernel/, mm/), most of all at both ends (arch/, lib/). So
  * what is behind that third comes first, and both ends come last.
  */
 static u32 multi_nth_chunk(u32 i, u32 nr_chunks)
@@ -496,7 +493,7 @@ static void cookies_fill(struct bpf_tramp_multi_cookies *cookies,
 /* Give the conns what images pass to the programs in place of a cookie. */
 static int multi_set_cookies(struct bpf_tramp_multi_link *mlink)
 {
-	struct bpf_tramp_multi_cookies *cookies = &no_cookies;
+	struct bpf_tramp_multi_cookies *cookies = NULL;
 	bool same = multi_same_cookies(mlink);
 	u32 i;
 
@@ -529,7 +526,7 @@ static __always_inline int cookie_cmp(const void *key, const void *elem)
 
 /**
  * bpf_tramp_multi_cookie - find the cookie of a target
- * @cookies: cookies of a link
+ * @cookies: cookies of a link, NULL if all are 0
  * @ip: address of the function, as bpf_get_func_ip() gives it
  *
  * Context: any; @cookies is there as long as a program of the link may run. Not
@@ -541,6 +538,8 @@ u64 notrace bpf_tramp_multi_cookie(const struct bpf_tramp_multi_cookies *cookies
 {
 	const struct bpf_tramp_ip_cookie *found;
 
+	if (!cookies)
+		return 0;
 	if (!cookies->cnt)
 		return cookies->cookie;
 	found = __inline_bsearch(&ip, cookies->by_ip, cookies->cnt, sizeof(*found), cookie_cmp);
@@ -567,7 +566,7 @@ static void cookies_free_rcu_tasks_trace(struct rcu_head *rcu)
  */
 void bpf_trampoline_multi_free(struct bpf_tramp_multi_link *mlink)
 {
-	if (mlink->cookies && mlink->cookies != &no_cookies)
+	if (mlink->cookies)
 		call_rcu_tasks_trace(&mlink->cookies->rcu, cookies_free_rcu_tasks_trace);
 	kvfree(mlink->by_ip);
 	kvfree(mlink->entries);

@@ -205,6 +205,24 @@ int multi_prog_func_id(int prog_fd, const char *func)
 
 #define MAX_SYSCALLS 2048
 
+/* as in progs/bpf_misc.h */
+#if defined(__x86_64__)
+#define SYS_PREFIX "__x64_"
+#elif defined(__aarch64__)
+#define SYS_PREFIX "__arm64_"
+#elif defined(__riscv)
+#define SYS_PREFIX "__riscv_"
+#elif defined(__s390x__)
+#define SYS_PREFIX "__s390x_"
+#else
+#define SYS_PREFIX "__se_"
+#endif
+
+static bool is_prefix(const char *prefix, const char *name)
+{
+	return !strncmp(name, prefix, strlen(prefix));
+}
+
 bool multi_find_alias(__u32 *first, __u32 *second)
 {
 	static struct {
@@ -225,7 +243,7 @@ bool multi_find_alias(__u32 *first, __u32 *second)
 		if (!btf_is_func(t))
 			continue;
 		name = btf__name_by_offset(vmlinux_btf, t->name_off);
-		if (strncmp(name, "__x64_sys_", 10) && strncmp(name, "__do_sys_", 9))
+		if (!is_prefix(SYS_PREFIX "sys_", name) && !is_prefix("__do_sys_", name))
 			continue;
 		funcs[cnt].id = id;
 		funcs[cnt].name = name;
@@ -318,6 +336,44 @@ int multi_create_size(union bpf_attr *attr, __u32 size)
 int multi_create(union bpf_attr *attr)
 {
 	return multi_create_size(attr, sizeof(*attr));
+}
+
+void multi_put32(char *to, int off, __u32 val)
+{
+	memcpy(to + off, &val, sizeof(val));
+}
+
+void multi_put64(char *to, int off, __u64 val)
+{
+	memcpy(to + off, &val, sizeof(val));
+}
+
+__u32 multi_get32(const char *from, int off)
+{
+	__u32 val;
+
+	memcpy(&val, from + off, sizeof(val));
+	return val;
+}
+
+int multi_raw_create(struct multi_raw *raw)
+{
+	char attr[RAW_CREATE_SIZE] __aligned(8) = {};
+	int fd;
+
+	multi_put32(attr, 0, raw->prog_fd);
+	multi_put32(attr, 8, raw->attach_type);
+	multi_put32(attr, 12, raw->flags);
+	multi_put64(attr, 16, ptr_to_u64(raw->ids));
+	multi_put64(attr, 24, ptr_to_u64(raw->cookies));
+	multi_put32(attr, 32, raw->cnt);
+	multi_put32(attr, 36, MULTI_NO_IDX);
+	multi_put64(attr, 40, ptr_to_u64(raw->tgt_fds));
+	fd = syscall(__NR_bpf, 28 /* BPF_LINK_CREATE */, attr, raw->size);
+	if (fd < 0)
+		fd = -errno;
+	raw->bad_idx = multi_get32(attr, 36);
+	return fd;
 }
 
 int multi_attach(const struct bpf_program *prog, const struct multi_targets *t)

@@ -47,7 +47,7 @@ int multi_module_fd(const char *module);
 __u32 multi_btf_obj_id(int btf_fd);
 int multi_prog_func_id(int prog_fd, const char *func);
 /* Two ids of one syscall function: pahole may emit it twice, and where it has
- * no arguments, __do_sys_x is the same as __x64_sys_x.
+ * no arguments, __do_sys_x is the same as, for instance, __x64_sys_x.
  */
 bool multi_find_alias(__u32 *first, __u32 *second);
 
@@ -70,6 +70,40 @@ int multi_attach(const struct bpf_program *prog, const struct multi_targets *t);
 int multi_link(const struct bpf_program *prog, const struct multi_targets *t,
 	       const char *name);
 void multi_unlink(int *fd);
+
+/* BPF_LINK_CREATE as a program has it that was built elsewhere: without the names of
+ * this tree's headers, by numbers. size: as much of attr as that program knows of.
+ */
+enum {
+	RAW_FENTRY_MULTI = 59,
+	RAW_FEXIT_MULTI = 60,
+	RAW_FMOD_RET_MULTI = 62,
+	RAW_LINK_TYPE = 15,
+	RAW_F_TGT_FDS = 1,
+	RAW_F_SKIP_INVALID = 2,
+	/* what the first ones that had this interface know, and all */
+	RAW_CREATE_SIZE_FIRST = 40,
+	RAW_CREATE_SIZE = 48,
+};
+
+struct multi_raw {
+	int prog_fd;
+	__u32 attach_type;
+	__u32 flags;
+	const __u32 *ids;
+	const __u64 *cookies;
+	const int *tgt_fds;
+	__u32 cnt;
+	__u32 bad_idx;	/* out */
+	__u32 size;
+};
+
+/* The link's fd, or a negative errno. */
+int multi_raw_create(struct multi_raw *raw);
+
+void multi_put32(char *to, int off, __u32 val);
+void multi_put64(char *to, int off, __u64 val);
+__u32 multi_get32(const char *from, int off);
 
 /* Links that must be possible, closed at once. */
 bool multi_created(union bpf_attr *attr, const char *name);
@@ -103,7 +137,7 @@ int multi_all_images(void);
 bool multi_image_key(int link_fd, __u32 id, char *key, size_t size);
 /* The same if the function has an image of its own. */
 void multi_own_image_key(__u32 btf_obj_id, __u32 id, char *key, size_t size);
-/* Are functions to share images? On other architectures than x86 they never do. */
+/* Are functions to share images? */
 bool multi_set_sharing(bool on);
 
 /* Are the tests to take as long as they need? So if TRACING_MULTI_LONG is in the

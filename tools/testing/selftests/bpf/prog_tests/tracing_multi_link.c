@@ -40,9 +40,14 @@ static const struct func {
 	{ "bpf_testmod:bpf_testmod_test_struct_arg_2", 4, 0x4321, 10 },
 	{ "bpf_testmod:bpf_testmod_test_struct_arg_3", 4, 0x3241, 10 },
 	{ "bpf_testmod:bpf_testmod_test_struct_arg_4", 6, 0x32321a, 21 },
+#if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
 	{ "bpf_testmod:bpf_testmod_test_struct_arg_7", 7, 0x6543210, 133 },
 	{ "bpf_testmod:bpf_testmod_test_struct_arg_8", 8, 0x76543210, 156 },
 	{ "bpf_testmod:bpf_testmod_test_struct_arg_9", 10, 0xba76543210, 258 },
+#else
+	/* the others have padding there */
+	{ "bpf_testmod:bpf_testmod_test_struct_arg_9", 10, 0xba96543210, 258 },
+#endif
 };
 
 static struct tracing_multi_link *skel;

@@ -347,13 +347,20 @@ static void run_unprivileged(struct unprivileged *u, const struct multi_targets 
 
 static void check_unprivileged(const struct unprivileged *u, __u32 multi_id, __u32 link_id)
 {
+	/* not all architectures have that to compare with */
+	bool has_kprobe = u->kprobe_fd != -EOPNOTSUPP;
+
 	if (!ASSERT_NEQ(u->uid, 0, "unprivileged"))
 		return;
-	ASSERT_EQ(u->multi_fd < 0 ? u->multi_fd : 0,
-		  u->kprobe_fd < 0 ? u->kprobe_fd : 0, "link creation as kprobe_multi's");
+	if (has_kprobe)
+		ASSERT_EQ(u->multi_fd < 0 ? u->multi_fd : 0,
+			  u->kprobe_fd < 0 ? u->kprobe_fd : 0,
+			  "link creation as kprobe_multi's");
 	if (u->multi_fd >= 0) {
-		ASSERT_EQ(u->multi_err, u->kprobe_err, "info as kprobe_multi's");
-		ASSERT_EQ(u->multi_addr, u->kprobe_addr, "address as kprobe_multi's");
+		if (has_kprobe) {
+			ASSERT_EQ(u->multi_err, u->kprobe_err, "info as kprobe_multi's");
+			ASSERT_EQ(u->multi_addr, u->kprobe_addr, "address as kprobe_multi's");
+		}
 		ASSERT_EQ(u->multi_addr, 0, "address");
 		ASSERT_EQ(u->multi_id, multi_id, "id");
 	}
@@ -462,107 +469,217 @@ static void test_fdinfo(void)
 		ASSERT_NULL(strstr(strstr(text, line) + kind_len, "btf\t"), "btf behind prog");
 }
 
-/* The first ones that had this interface know it as this, by numbers. */
+/* bpf_link_info by numbers; BPF_LINK_CREATE's are in tracing_multi_helpers.h */
 enum {
-	UP_FENTRY_MULTI = 59,
-	UP_FEXIT_MULTI = 60,
-	UP_LINK_TYPE = 15,
-	UP_PROG_FD = 0,
-	UP_ATTACH_TYPE = 8,
-	UP_IDS = 16,
-	UP_COOKIES = 24,
-	UP_CNT = 32,
-	UP_CREATE_SIZE = 40,
-	UP_INFO_TYPE = 0,
-	UP_INFO_ATTACH_TYPE = 16,
-	UP_INFO_COUNT = 20,
-	UP_INFO_OBJ_ID = 24,
-	UP_INFO_IDS = 32,
-	UP_INFO_ADDRS = 40,
-	UP_INFO_COOKIES = 48,
-	UP_INFO_SIZE = 56,
+	RAW_INFO_TYPE = 0,
+	RAW_INFO_PROG_ID = 8,
+	RAW_INFO_ATTACH_TYPE = 16,
+	RAW_INFO_COUNT = 20,
+	RAW_INFO_OBJ_ID = 24,
+	RAW_INFO_IDS = 32,
+	RAW_INFO_ADDRS = 40,
+	RAW_INFO_COOKIES = 48,
+	RAW_INFO_OBJ_IDS = 56,
+	RAW_INFO_OBJ_KINDS = 64,
+	/* what the first ones that had this interface know, and all */
+	RAW_INFO_SIZE_FIRST = 56,
+	RAW_INFO_SIZE = 72,
 };
 
-static void put32(char *to, int off, __u32 val)
+static struct multi_raw raw_of(const struct bpf_program *prog, __u32 attach_type,
+			       const struct multi_targets *t)
 {
-	memcpy(to + off, &val, sizeof(val));
+	return (struct multi_raw) {
+		.prog_fd = bpf_program__fd(prog),
+		.attach_type = attach_type,
+		.ids = t->ids,
+		.cookies = t->cookies,
+		.cnt = t->cnt,
+		.size = RAW_CREATE_SIZE_FIRST,
+	};
 }
 
-static void put64(char *to, int off, __u64 val)
+/* info of at least RAW_INFO_SIZE, of which the caller knows len */
+static bool raw_info(int fd, char *info, __u32 len, struct info_bufs *bufs, __u32 count)
 {
-	memcpy(to + off, &val, sizeof(val));
-}
-
-static __u32 get32(const char *from, int off)
-{
-	__u32 val;
-
-	memcpy(&val, from + off, sizeof(val));
-	return val;
-}
-
-static int raw_link_create(const struct bpf_program *prog, __u32 attach_type,
-			   const struct multi_targets *t)
-{
-	char attr[UP_CREATE_SIZE] __aligned(8) = {};
-
-	put32(attr, UP_PROG_FD, bpf_program__fd(prog));
-	put32(attr, UP_ATTACH_TYPE, attach_type);
-	put64(attr, UP_IDS, ptr_to_u64(t->ids));
-	put64(attr, UP_COOKIES, ptr_to_u64(t->cookies));
-	put32(attr, UP_CNT, t->cnt);
-	return syscall(__NR_bpf, 28 /* BPF_LINK_CREATE */, attr, sizeof(attr));
+	memset(info, 0, len);
+	memset(bufs, 0xff, sizeof(*bufs));
+	multi_put32(info, RAW_INFO_COUNT, count);
+	multi_put64(info, RAW_INFO_IDS, ptr_to_u64(bufs->ids));
+	multi_put64(info, RAW_INFO_ADDRS, ptr_to_u64(bufs->addrs));
+	multi_put64(info, RAW_INFO_COOKIES, ptr_to_u64(bufs->cookies));
+	if (len == RAW_INFO_SIZE) {
+		multi_put64(info, RAW_INFO_OBJ_IDS, ptr_to_u64(bufs->obj_ids));
+		multi_put64(info, RAW_INFO_OBJ_KINDS, ptr_to_u64(bufs->obj_kinds));
+	}
+	return ASSERT_OK(bpf_obj_get_info_by_fd(fd, info, &len), "info");
 }
 
 static void test_layout(void)
 {
-	char info[UP_INFO_SIZE] __aligned(8) = {};
-	__u32 len = sizeof(info), i;
+	char info[RAW_INFO_SIZE] __aligned(8);
 	struct multi_targets t;
 	struct info_bufs bufs;
+	struct multi_raw raw;
+	__u32 i;
 	int fd;
 
 	if (!set_descending(&t))
 		return;
-	fd = raw_link_create(skel->progs.untyped, UP_FENTRY_MULTI, &t);
+	raw = raw_of(skel->progs.untyped, RAW_FENTRY_MULTI, &t);
+	fd = multi_raw_create(&raw);
 	if (!ASSERT_OK_FD(fd, "fentry"))
 		return;
-	memset(&bufs, 0xff, sizeof(bufs));
-	put32(info, UP_INFO_COUNT, t.cnt);
-	put64(info, UP_INFO_IDS, ptr_to_u64(bufs.ids));
-	put64(info, UP_INFO_ADDRS, ptr_to_u64(bufs.addrs));
-	put64(info, UP_INFO_COOKIES, ptr_to_u64(bufs.cookies));
-	if (!ASSERT_OK(bpf_obj_get_info_by_fd(fd, info, &len), "info"))
+	if (!raw_info(fd, info, RAW_INFO_SIZE_FIRST, &bufs, t.cnt))
 		goto out;
-	ASSERT_EQ(get32(info, UP_INFO_TYPE), UP_LINK_TYPE, "link type");
-	ASSERT_EQ(get32(info, UP_INFO_ATTACH_TYPE), UP_FENTRY_MULTI, "attach type");
-	ASSERT_EQ(get32(info, UP_INFO_COUNT), t.cnt, "count");
-	ASSERT_EQ(get32(info, UP_INFO_OBJ_ID), vmlinux_obj_id(), "btf_obj_id");
+	ASSERT_EQ(multi_get32(info, RAW_INFO_TYPE), RAW_LINK_TYPE, "link type");
+	ASSERT_EQ(multi_get32(info, RAW_INFO_PROG_ID), multi_prog_id(skel->progs.untyped),
+		  "prog_id");
+	ASSERT_EQ(multi_get32(info, RAW_INFO_ATTACH_TYPE), RAW_FENTRY_MULTI, "attach type");
+	ASSERT_EQ(multi_get32(info, RAW_INFO_COUNT), t.cnt, "count");
+	ASSERT_EQ(multi_get32(info, RAW_INFO_OBJ_ID), vmlinux_obj_id(), "btf_obj_id");
 	for (i = 0; i < t.cnt; i++) {
 		ASSERT_EQ(bufs.ids[i], t.ids[t.cnt - 1 - i], "ids");
 		ASSERT_EQ(bufs.cookies[i], t.cookies[t.cnt - 1 - i], "cookies");
 		ASSERT_NEQ(bufs.addrs[i], ~0ULL, "addrs");
+		ASSERT_EQ(bufs.obj_ids[i], ~0U, "obj_ids, not asked for");
 	}
 out:
 	close(fd);
-	fd = raw_link_create(skel->progs.untyped_exit, UP_FEXIT_MULTI, &t);
+	raw = raw_of(skel->progs.untyped_exit, RAW_FEXIT_MULTI, &t);
+	fd = multi_raw_create(&raw);
 	if (ASSERT_OK_FD(fd, "fexit"))
 		close(fd);
 }
 
+/* vmlinux, a program, a module in the middle */
+static bool set_mixed(struct multi_targets *t)
+{
+	return multi_set(t, "bpf_fentry_test2", "bpf_testmod:bpf_testmod_multi_1",
+			 "bpf_fentry_test1", NULL) &&
+	       multi_add_prog(t, bpf_program__fd(target->progs.target_xdp), "target_xdp");
+}
+
+/* What is there beyond the first ones' interface */
+static void test_layout_targets(void)
+{
+	__u32 testmod_id = multi_btf_obj_id(multi_module_fd("bpf_testmod"));
+	char info[RAW_INFO_SIZE] __aligned(8);
+	struct multi_targets t;
+	struct info_bufs bufs;
+	struct multi_raw raw;
+	int fd;
+
+	if (!set_mixed(&t))
+		return;
+	raw = raw_of(skel->progs.untyped, RAW_FENTRY_MULTI, &t);
+	raw.size = RAW_CREATE_SIZE;
+	raw.flags = RAW_F_TGT_FDS;
+	raw.tgt_fds = t.fds;
+	fd = multi_raw_create(&raw);
+	if (!ASSERT_OK_FD(fd, "mixed targets") ||
+	    !raw_info(fd, info, RAW_INFO_SIZE, &bufs, t.cnt))
+		goto out;
+	ASSERT_EQ(raw.bad_idx, MULTI_NO_IDX, "bad_idx");
+	ASSERT_EQ(multi_get32(info, RAW_INFO_COUNT), 4, "count");
+	ASSERT_EQ(multi_get32(info, RAW_INFO_OBJ_ID), 0, "no common btf_obj_id");
+	/* BTF objects first, of these the oldest */
+	ASSERT_EQ(bufs.obj_kinds[0] | bufs.obj_kinds[1] | bufs.obj_kinds[2], 0, "BTF");
+	ASSERT_EQ(bufs.obj_kinds[3], 1, "program");
+	ASSERT_EQ(bufs.obj_ids[0], vmlinux_obj_id(), "vmlinux");
+	ASSERT_EQ(bufs.obj_ids[1], vmlinux_obj_id(), "vmlinux again");
+	ASSERT_EQ(bufs.obj_ids[2], testmod_id, "module");
+	ASSERT_EQ(bufs.obj_ids[3], multi_prog_id(target->progs.target_xdp), "program's id");
+	ASSERT_LT(bufs.ids[0], bufs.ids[1], "sorted by id");
+	ASSERT_EQ(bufs.ids[2], t.ids[1], "module's function");
+	ASSERT_EQ(bufs.ids[3], t.ids[3], "program's function");
+out:
+	if (fd >= 0)
+		close(fd);
+}
+
+static void test_layout_refusals(void)
+{
+	struct multi_targets t;
+	struct multi_raw raw;
+	int fd;
+
+	if (!set_mixed(&t))
+		return;
+	t.ids[1] = 0;
+	raw = raw_of(skel->progs.untyped, RAW_FENTRY_MULTI, &t);
+	raw.tgt_fds = t.fds;
+	/* all that lies behind size must be unknown to the kernel */
+	ASSERT_EQ(multi_raw_create(&raw), -EINVAL, "short attr");
+	ASSERT_EQ(raw.bad_idx, 1, "bad_idx of a short attr");
+	raw.size = RAW_CREATE_SIZE;
+	ASSERT_EQ(multi_raw_create(&raw), -EINVAL, "tgt_fds without the flag");
+	ASSERT_EQ(raw.bad_idx, MULTI_NO_IDX, "no target's fault");
+	raw.flags = RAW_F_TGT_FDS;
+	ASSERT_EQ(multi_raw_create(&raw), -EINVAL, "no such function");
+	ASSERT_EQ(raw.bad_idx, 1, "bad_idx");
+	raw.flags = RAW_F_TGT_FDS | RAW_F_SKIP_INVALID;
+	fd = multi_raw_create(&raw);
+	if (ASSERT_OK_FD(fd, "without it")) {
+		ASSERT_EQ(multi_link_count(fd), 3, "the others");
+		close(fd);
+	}
+	raw.flags = 4;
+	ASSERT_EQ(multi_raw_create(&raw), -EINVAL, "unknown flag");
+	ASSERT_EQ(raw.bad_idx, MULTI_NO_IDX, "no target's fault");
+}
+
+/* BPF_LINK_UPDATE: link_fd, new_prog_fd, flags, old_prog_fd */
+static void test_layout_update(void)
+{
+	const struct bpf_program *old = skel->progs.untyped, *new = skel->progs.read_nothing;
+	char attr[16] __aligned(8) = {}, info[RAW_INFO_SIZE] __aligned(8);
+	struct multi_targets t;
+	struct info_bufs bufs;
+	struct multi_raw raw;
+	int fd;
+
+	if (!set_descending(&t))
+		return;
+	raw = raw_of(old, RAW_FENTRY_MULTI, &t);
+	fd = multi_raw_create(&raw);
+	if (!ASSERT_OK_FD(fd, "fentry"))
+		return;
+	multi_put32(attr, 0, fd);
+	multi_put32(attr, 4, bpf_program__fd(new));
+	multi_put32(attr, 8, 4 /* BPF_F_REPLACE */);
+	multi_put32(attr, 12, bpf_program__fd(new));
+	ASSERT_ERR(syscall(__NR_bpf, 29, attr, sizeof(attr)), "another old_prog_fd");
+	ASSERT_EQ(errno, EPERM, "errno");
+	multi_put32(attr, 12, bpf_program__fd(old));
+	ASSERT_OK(syscall(__NR_bpf, 29, attr, sizeof(attr)), "update");
+	if (raw_info(fd, info, RAW_INFO_SIZE, &bufs, t.cnt))
+		ASSERT_EQ(multi_get32(info, RAW_INFO_PROG_ID), multi_prog_id(new), "prog_id");
+	close(fd);
+}
+
+/* This tree's headers have the numbers. */
 static void test_constants(void)
 {
-	ASSERT_EQ(BPF_TRACE_FENTRY_MULTI, UP_FENTRY_MULTI, "fentry");
-	ASSERT_EQ(BPF_TRACE_FEXIT_MULTI, UP_FEXIT_MULTI, "fexit");
+	ASSERT_EQ(BPF_TRACE_FENTRY_MULTI, RAW_FENTRY_MULTI, "fentry");
+	ASSERT_EQ(BPF_TRACE_FEXIT_MULTI, RAW_FEXIT_MULTI, "fexit");
 	ASSERT_EQ(BPF_TRACE_UPROBE_SESSION, 57, "uprobe session");
 	ASSERT_EQ(BPF_TRACE_FSESSION, 58, "fsession");
 	ASSERT_EQ(BPF_TRACE_FSESSION_MULTI, 61, "fsession multi");
-	ASSERT_EQ(BPF_MODIFY_RETURN_MULTI, 62, "fmod_ret");
-	ASSERT_EQ(BPF_LINK_TYPE_TRACING_MULTI, UP_LINK_TYPE, "link type");
-	ASSERT_EQ(offsetof(union bpf_attr, link_create.tracing_multi.ids), UP_IDS, "ids");
-	ASSERT_EQ(offsetof(union bpf_attr, link_create.tracing_multi.cnt), UP_CNT, "cnt");
+	ASSERT_EQ(BPF_MODIFY_RETURN_MULTI, RAW_FMOD_RET_MULTI, "fmod_ret");
+	ASSERT_EQ(BPF_LINK_TYPE_TRACING_MULTI, RAW_LINK_TYPE, "link type");
+	ASSERT_EQ(BPF_F_TRACING_MULTI_TGT_FDS, RAW_F_TGT_FDS, "tgt_fds flag");
+	ASSERT_EQ(BPF_F_TRACING_MULTI_SKIP_INVALID, RAW_F_SKIP_INVALID, "skip flag");
+	ASSERT_EQ(BPF_TRACING_MULTI_OBJ_BTF, 0, "kind BTF");
+	ASSERT_EQ(BPF_TRACING_MULTI_OBJ_PROG, 1, "kind program");
+	ASSERT_EQ(offsetof(union bpf_attr, link_create.tracing_multi.ids), 16, "ids");
+	ASSERT_EQ(offsetof(union bpf_attr, link_create.tracing_multi.cnt), 32, "cnt");
 	ASSERT_EQ(offsetof(union bpf_attr, link_create.tracing_multi.bad_idx), 36, "bad_idx");
 	ASSERT_EQ(offsetof(union bpf_attr, link_create.tracing_multi.tgt_fds), 40, "tgt_fds");
+	ASSERT_EQ(offsetof(struct bpf_link_info, tracing_multi.obj_ids), RAW_INFO_OBJ_IDS,
+		  "obj_ids");
+	ASSERT_EQ(offsetof(struct bpf_link_info, tracing_multi.obj_kinds),
+		  RAW_INFO_OBJ_KINDS, "obj_kinds");
 }
 
 /* Loaded as by others: no attach_btf_id, and for a module its BTF's fd, in
@@ -623,6 +740,9 @@ static const struct multi_subtest subtests[] = {
 	{ "unprivileged", test_unprivileged },
 	{ "fdinfo", test_fdinfo },
 	{ "layout", test_layout },
+	{ "layout_targets", test_layout_targets },
+	{ "layout_refusals", test_layout_refusals },
+	{ "layout_update", test_layout_update },
 	{ "constants", test_constants },
 	{ "untyped_load", test_untyped_load },
 };

@@ -160,9 +160,7 @@ static bool find_own_image(int link_fd)
 
 static void check_own_image(const struct toggled *tg)
 {
-#ifdef __x86_64__
 	multi_wait_for(own_images, tg && (tg->own || tg->single), tg ? tg->name : "toggled off");
-#endif
 }
 
 static void call_twice(void)

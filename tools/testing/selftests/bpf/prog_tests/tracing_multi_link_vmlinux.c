@@ -1,6 +1,15 @@
 // SPDX-License-Identifier: GPL-2.0
-/* Tracing multi-links on all functions of the kernel that can be traced. */
+/* Tracing multi-links on all functions of the kernel that can be traced.
+ *
+ * With TRACING_MULTI_LONG=1 in the environment they are also attached beside a
+ * workload. Where each call of a traced function is dear, as with lockdep on an emulated
+ * CPU, a timer tick may take longer than the time to the next one, and nothing else gets
+ * on. So let the emulator's clock count instructions (qemu -icount).
+ */
 #include <test_progs.h>
+#include <glob.h>
+#include <sys/mman.h>
+#include "network_helpers.h"
 #include "cgroup_helpers.h"
 #include "tracing_multi_helpers.h"
 #include "tracing_multi_stress.skel.h"
@@ -8,6 +17,10 @@
 #define WAIT_STEPS 1000
 #define WAIT_STEP_US 20000
 #define MAX_ROUNDS 50
+#define WORK_BYTES (4 << 20)
+#define MAX_IMAGES 256
+#define LINE_SIZE 512
+#define MODULE "bpf_test_modorder_x"
 
 static struct tracing_multi_stress *skel;
 
@@ -60,7 +73,7 @@ static bool find_all(void)
 	link = bpf_program__attach_tracing_multi(skel->progs.any_exit, "*", NULL);
 	if (ASSERT_OK_PTR(link, "attach to all"))
 		ok = get_info(bpf_link__fd(link), &all) &&
-		     ASSERT_GT(all.cnt, 10000, "functions");
+		     ASSERT_GT(all.cnt, 20000, "functions");
 	bpf_link__destroy(link);
 	return ok;
 }
@@ -73,7 +86,12 @@ static __u64 cookie_of(__u32 id)
 /* The ids in the reverse order, each with a cookie */
 static int attach_all(const struct bpf_program *prog)
 {
-	union bpf_attr attr = {};
+	struct multi_raw raw = {
+		.prog_fd = bpf_program__fd(prog),
+		.attach_type = bpf_program__expected_attach_type(prog),
+		.cnt = all.cnt,
+		.size = RAW_CREATE_SIZE_FIRST,
+	};
 	struct all a;
 	int fd = -1;
 	__u32 i;
@@ -84,15 +102,11 @@ static int attach_all(const struct bpf_program *prog)
 		a.ids[i] = all.ids[all.cnt - 1 - i];
 		a.cookies[i] = cookie_of(a.ids[i]);
 	}
-	attr.link_create.prog_fd = bpf_program__fd(prog);
-	attr.link_create.attach_type = bpf_program__expected_attach_type(prog);
-	attr.link_create.tracing_multi.ids = ptr_to_u64(a.ids);
-	attr.link_create.tracing_multi.cookies = ptr_to_u64(a.cookies);
-	attr.link_create.tracing_multi.cnt = a.cnt;
-	attr.link_create.tracing_multi.bad_idx = MULTI_NO_IDX;
-	fd = multi_create(&attr);
+	raw.ids = a.ids;
+	raw.cookies = a.cookies;
+	fd = multi_raw_create(&raw);
 	if (!ASSERT_OK_FD(fd, "attach to all"))
-		fprintf(stdout, "refused: %u\n", attr.link_create.tracing_multi.bad_idx);
+		fprintf(stdout, "refused: %u\n", raw.bad_idx);
 out:
 	free_all(&a);
 	return fd;
@@ -266,6 +280,224 @@ static void test_memory(void)
 	cleanup_cgroup_environment();
 }
 
+static bool use_file(void)
+{
+	char path[64], buf[64] = {};
+	bool ok;
+	int fd;
+
+	snprintf(path, sizeof(path), "/tmp/tracing_multi_%d", getpid());
+	fd = open(path, O_CREAT | O_RDWR, 0600);
+	if (fd < 0)
+		return false;
+	ok = write(fd, buf, sizeof(buf)) == sizeof(buf) &&
+	     pread(fd, buf, sizeof(buf), 0) == sizeof(buf);
+	close(fd);
+	return !unlink(path) && ok;
+}
+
+static bool use_pair(int in, int out)
+{
+	char c = 0;
+	bool ok = write(in, &c, 1) == 1 && read(out, &c, 1) == 1;
+
+	close(in);
+	close(out);
+	return ok;
+}
+
+static bool use_sockets(void)
+{
+	int fds[2], server, client, conn;
+
+	if (pipe(fds) || !use_pair(fds[1], fds[0]) ||
+	    socketpair(AF_UNIX, SOCK_STREAM, 0, fds) || !use_pair(fds[0], fds[1]))
+		return false;
+	server = start_server(AF_INET, SOCK_STREAM, "127.0.0.1", 0, 0);
+	if (server < 0)
+		return false;
+	client = connect_to_fd(server, 0);
+	conn = client < 0 ? -1 : accept(server, NULL, NULL);
+	close(server);
+	return conn >= 0 && use_pair(client, conn);
+}
+
+static bool use_memory(void)
+{
+	char *p = mmap(NULL, WORK_BYTES, PROT_READ | PROT_WRITE,
+		       MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	if (p == MAP_FAILED)
+		return false;
+	memset(p, 1, WORK_BYTES);
+	/* reclaim these pages, if there is swap */
+	madvise(p, WORK_BYTES, MADV_PAGEOUT);
+	return !munmap(p, WORK_BYTES);
+}
+
+static bool use_process(void)
+{
+	int status;
+	pid_t pid;
+
+	pid = fork();
+	if (!pid) {
+		execl("/bin/true", "true", NULL);
+		_exit(1);
+	}
+	return pid > 0 && waitpid(pid, &status, 0) == pid && !status;
+}
+
+static bool work(void)
+{
+	return use_file() && use_sockets() && use_memory() && use_process();
+}
+
+static void work_on(void *unused)
+{
+	while (work())
+		;
+}
+
+static void work_and_module(const char *name)
+{
+	fprintf(stdout, "%s\n", name);
+	ASSERT_TRUE(work(), name);
+	ASSERT_OK(load_module(MODULE ".ko", false), "load_module");
+	ASSERT_OK(unload_module(MODULE, false), "unload_module");
+}
+
+/* All the time another process works, too: some of its calls are in flight when
+ * links come and go. The links go in another order than they came.
+ */
+static void attach_beside_work(void)
+{
+	int enabled = multi_enabled_functions(), fds[3];
+
+	fds[0] = attach_all(skel->progs.any_entry);
+	work_and_module("fentry");
+	close(fds[0]);
+	fds[0] = attach_all(skel->progs.any_exit);
+	work_and_module("fexit");
+	fds[1] = attach_all(skel->progs.any_entry);
+	work_and_module("both");
+	fds[2] = attach_all(skel->progs.count_entry);
+	work_and_module("both and a second fentry");
+	ASSERT_EQ(multi_enabled_functions(), enabled + all.cnt, "enabled_functions");
+	close(fds[0]);
+	work_and_module("both fentry");
+	close(fds[2]);
+	close(fds[1]);
+	ASSERT_EQ(multi_enabled_functions(), enabled, "enabled_functions afterwards");
+	ASSERT_GT(skel->bss->any_hits, 0, "hits");
+}
+
+/* Images, each with its line of /proc/kallsyms */
+struct images {
+	char lines[MAX_IMAGES][LINE_SIZE];
+	int cnt;
+};
+
+static void get_images(struct images *images)
+{
+	FILE *f = fopen("/proc/kallsyms", "r");
+	char line[LINE_SIZE];
+
+	images->cnt = 0;
+	if (!ASSERT_OK_PTR(f, "kallsyms"))
+		return;
+	while (images->cnt < MAX_IMAGES && fgets(line, sizeof(line), f)) {
+		if (strstr(line, " bpf_trampoline_") && strstr(line, "[bpf]"))
+			strcpy(images->lines[images->cnt++], line);
+	}
+	fclose(f);
+}
+
+static bool has_image(const struct images *images, const char *line)
+{
+	int i;
+
+	for (i = 0; i < images->cnt; i++) {
+		if (!strcmp(images->lines[i], line))
+			return true;
+	}
+	return false;
+}
+
+/* Is this image on the stack of a task, such as one that sleeps in a function that
+ * was called through it?
+ */
+static bool has_task(const char *line)
+{
+	char stack[8192], name[LINE_SIZE + 1];
+	bool found = false;
+	glob_t stacks;
+	size_t i, len;
+	FILE *f;
+
+	/* address, type, name, [bpf] */
+	if (!ASSERT_EQ(sscanf(line, "%*s %*s %511s", name), 1, line) ||
+	    !ASSERT_OK(glob("/proc/[0-9]*/task/*/stack", 0, NULL, &stacks), "glob"))
+		return false;
+	strcat(name, "+");
+	for (i = 0; !found && i < stacks.gl_pathc; i++) {
+		f = fopen(stacks.gl_pathv[i], "r");
+		if (!f)
+			continue;
+		len = fread(stack, 1, sizeof(stack) - 1, f);
+		stack[len] = 0;
+		fclose(f);
+		found = strstr(stack, name);
+		if (found)
+			fprintf(stdout, "%s is in %s:\n%s", stacks.gl_pathv[i], name, stack);
+	}
+	globfree(&stacks);
+	return found;
+}
+
+/* What is left has a task inside, or goes soon. */
+static void check_images(const struct images *before)
+{
+	const char *unexplained = NULL;
+	static struct images now;
+	int i, step;
+
+	for (step = 0; step < WAIT_STEPS; step++) {
+		unexplained = NULL;
+		get_images(&now);
+		for (i = 0; i < now.cnt && !unexplained; i++) {
+			if (!has_image(before, now.lines[i]) && !has_task(now.lines[i]))
+				unexplained = now.lines[i];
+		}
+		if (!unexplained)
+			return;
+		usleep(WAIT_STEP_US);
+	}
+	ASSERT_STREQ(unexplained, "", "image without a task inside");
+}
+
+static void test_workload(void)
+{
+	int enabled = multi_enabled_functions();
+	static struct images before;
+	pid_t pid;
+
+	skel->bss->any_hits = 0;
+	if (!multi_settle(skel->progs.toggle_entry))
+		return;
+	get_images(&before);
+	pid = multi_fork(work_on, NULL);
+	if (pid > 0) {
+		attach_beside_work();
+		/* unless it met an error, it is still at work */
+		kill(pid, SIGKILL);
+		multi_expect_killed(pid);
+	}
+	ASSERT_EQ(multi_enabled_functions(), enabled, "left attached");
+	if (multi_settle(skel->progs.toggle_entry))
+		check_images(&before);
+}
+
 static bool setup(void)
 {
 	if (!multi_init())
@@ -286,6 +518,7 @@ static const struct multi_subtest subtests[] = {
 	{ "info", test_info },
 	{ "memory", test_memory },
 	{ "others_progress", test_others_progress },
+	{ "workload", test_workload, .is_long = true },
 };
 
 static const struct multi_suite suite = {

@@ -1,0 +1,478 @@
+// SPDX-License-Identifier: GPL-2.0
+/* BPF_LINK_CREATE, BPF_LINK_UPDATE and BPF_OBJ_GET_INFO_BY_FD of tracing multi-links
+ * with attributes made at random: of good and of wrong ids, fds, counts, flags, sizes
+ * and pointers, some of which fault half-way.
+ *
+ * TRACING_MULTI_SEED=number in the environment replays what the test printed when it
+ * failed, but for what another thread does meanwhile ("race"). With
+ * TRACING_MULTI_LONG=1 NR_CALLS_LONG calls are made.
+ */
+#include <test_progs.h>
+#include <sys/mman.h>
+#include "tracing_multi_helpers.h"
+#include "tracing_multi_match.skel.h"
+#include "tracing_multi_target.skel.h"
+
+#define NR_CALLS 2000
+#define NR_CALLS_LONG 200000
+#define DEFAULT_SEED 20240612
+#define NR_IDS 4096
+#define MAX_PROGS 64
+/* Links are put at these fds: nothing else of the process is there. */
+#define FIRST_SLOT 400
+#define NR_SLOTS 12
+#define ATTR_SIZE 256	/* more than the kernel knows of */
+
+enum fuzz_op {
+	FUZZ_CREATE,
+	FUZZ_UPDATE,
+	FUZZ_INFO,
+	FUZZ_FDINFO,
+	FUZZ_CLOSE,
+	FUZZ_RUN,
+	NR_FUZZ_OPS
+};
+
+static struct fuzz {
+	struct tracing_multi_match *match;
+	struct tracing_multi_target *target;
+	int progs[MAX_PROGS];
+	int nr_progs;
+	struct multi_targets good;
+	char *edge;	/* two pages, the second one of which can't be accessed */
+	__u32 *ids;
+	char *out;	/* what the kernel writes */
+	__u64 state;	/* of the random numbers */
+	__u32 next;	/* of the good functions */
+	bool tame;	/* this call is to be as it should be, and may succeed */
+	__u64 calls[NR_FUZZ_OPS];
+	__u64 done[NR_FUZZ_OPS];
+} fuzz;
+
+/* xorshift64* (Vigna, "An experimental exploration of Marsaglia's xorshift
+ * generators, scrambled", 2016): a number below n
+ */
+static __u32 fuzz_below(__u32 n)
+{
+	fuzz.state ^= fuzz.state >> 12;
+	fuzz.state ^= fuzz.state << 25;
+	fuzz.state ^= fuzz.state >> 27;
+	return ((fuzz.state * 0x2545f4914f6cdd1dULL) >> 32) % n;
+}
+
+static bool fuzz_one_in(__u32 n)
+{
+	return fuzz_below(n) == 0;
+}
+
+/* To go wrong here? */
+static bool fuzz_wrong(__u32 n)
+{
+	return fuzz_one_in(n) && !fuzz.tame;
+}
+
+static __u32 fuzz_u32(void)
+{
+	static const __u32 odd[] = { 0, 1, 2, 3, 4, 8, 0x7fffffff, 0x80000000, ~0U, ~0U - 1,
+				     1 << 20, (1 << 20) + 1, 0x10000, 0xffff };
+
+	return fuzz_one_in(2) ? odd[fuzz_below(ARRAY_SIZE(odd))] : fuzz_below(~0U);
+}
+
+static int fuzz_fd(void)
+{
+	switch (fuzz_below(5)) {
+	case 0:
+		return FIRST_SLOT + fuzz_below(NR_SLOTS);
+	case 1:
+		return multi_module_fd("bpf_testmod");
+	case 2:
+		return fuzz_below(FIRST_SLOT);
+	case 3:
+		return fuzz_u32();
+	default:
+		return fuzz.progs[fuzz_below(fuzz.nr_progs)];
+	}
+}
+
+static int fuzz_prog(void)
+{
+	const struct bpf_program *good[] = {
+		fuzz.match->progs.untyped, fuzz.match->progs.call_entry,
+		fuzz.match->progs.untyped_exit, fuzz.match->progs.call_exit,
+	};
+
+	if (fuzz_wrong(8))
+		return fuzz_fd();
+	if (fuzz_wrong(2))
+		return fuzz.progs[fuzz_below(fuzz.nr_progs)];
+	return bpf_program__fd(good[fuzz_below(ARRAY_SIZE(good))]);
+}
+
+/* Of most good programs */
+static __u32 fuzz_type(int prog_fd)
+{
+	__u32 types[] = { RAW_FENTRY_MULTI, RAW_FEXIT_MULTI, RAW_FMOD_RET_MULTI,
+			  fuzz_below(70) };
+
+	if (fuzz_wrong(4))
+		return types[fuzz_below(ARRAY_SIZE(types))];
+	return prog_fd == bpf_program__fd(fuzz.match->progs.untyped) ||
+	       prog_fd == bpf_program__fd(fuzz.match->progs.call_entry) ?
+	       RAW_FENTRY_MULTI : RAW_FEXIT_MULTI;
+}
+
+static int fuzz_slot(void)
+{
+	return fuzz_wrong(16) ? fuzz_fd() : FIRST_SLOT + fuzz_below(NR_SLOTS);
+}
+
+/* An address from which some of len bytes can be read or written, or none. */
+static __u64 fuzz_pointer(void *good, __u32 len)
+{
+	static const __u64 bad[] = { 0, 1, 0xffff, 0xffffffff81000000, 0xffff888000000000,
+				     0x7ffffffff000, ~0ULL, 0x8000000000000000 };
+	__u32 page = getpagesize(), there;
+
+	switch (fuzz.tame ? 3 : fuzz_below(12)) {
+	case 0:
+		return bad[fuzz_below(ARRAY_SIZE(bad))];
+	case 1:
+		there = fuzz_below((len < page ? len : page) + 1);
+		memcpy(fuzz.edge + page - there, good, there);
+		return ptr_to_u64(fuzz.edge + page - there);
+	case 2:
+		return ptr_to_u64(good) + fuzz_below(8);
+	default:
+		return ptr_to_u64(good);
+	}
+}
+
+static __u32 fuzz_id(void)
+{
+
+	if (fuzz_wrong(16))
+		return fuzz_u32();
+	/* some function or other type of vmlinux */
+	if (fuzz_wrong(16))
+		return fuzz_below(btf__type_cnt(multi_vmlinux_btf()));
+	return fuzz.good.ids[fuzz.next++ % fuzz.good.cnt];
+}
+
+/* A bit here and there */
+static void fuzz_mutate(char *attr, __u32 len)
+{
+	__u32 n;
+
+	if (!fuzz_wrong(4))
+		return;
+	for (n = fuzz_below(4); n > 0; n--)
+		attr[fuzz_below(len)] ^= 1 << fuzz_below(8);
+}
+
+static __u32 fuzz_size(__u32 known)
+{
+	switch (fuzz.tame ? 2 : fuzz_below(8)) {
+	case 0:
+		return fuzz_below(ATTR_SIZE + 1);
+	case 1:
+		return fuzz_u32();
+	default:
+		return known;
+	}
+}
+
+/* All errors that there is a reason for. */
+static bool is_expected(int err)
+{
+	static const int errs[] = { EINVAL, E2BIG, EBADF, EBADFD, ENOENT, EFAULT, EBUSY, EPERM,
+				    EOPNOTSUPP, 524 /* ENOTSUPP */, ENOSPC, EACCES, EEXIST,
+				    ENODEV, ENOMEM };
+	int i;
+
+	for (i = 0; i < ARRAY_SIZE(errs); i++) {
+		if (err == errs[i])
+			return true;
+	}
+	return false;
+}
+
+static bool fuzz_result(enum fuzz_op op, long ret)
+{
+	fuzz.calls[op]++;
+	if (ret >= 0) {
+		fuzz.done[op]++;
+		return true;
+	}
+	if (!ASSERT_TRUE(is_expected(errno), "error")) {
+		fprintf(stdout, "operation %d: error %d\n", op, errno);
+		return false;
+	}
+	return true;
+}
+
+static bool check_bad_idx(const char *attr, __u32 cnt, __u32 size)
+{
+	__u32 bad_idx = multi_get32(attr, 36);
+
+	if (size < RAW_CREATE_SIZE_FIRST || bad_idx == MULTI_NO_IDX)
+		return true;
+	return ASSERT_LT(bad_idx, cnt, "bad_idx");
+}
+
+static bool fuzz_create(void)
+{
+	__u32 cnt = 1 + fuzz_below(fuzz_wrong(8) ? NR_IDS : 4), i, size;
+	static __u64 cookies[NR_IDS];
+	char attr[ATTR_SIZE] __aligned(8) = {};
+	static int fds[NR_IDS];
+	int fd, prog_fd = fuzz_prog();
+	bool mutated;
+
+	for (i = 0; i < cnt; i++) {
+		fuzz.ids[i] = fuzz_id();
+		fds[i] = fuzz_wrong(8) ? fuzz_fd() : 0;
+		cookies[i] = fuzz_u32();
+	}
+	multi_put32(attr, 0, prog_fd);
+	multi_put32(attr, 8, fuzz_type(prog_fd));
+	multi_put32(attr, 12, fuzz_wrong(16) ? fuzz_u32() : fuzz_below(4));
+	multi_put64(attr, 16, fuzz_pointer(fuzz.ids, cnt * sizeof(*fuzz.ids)));
+	if (fuzz_one_in(2))
+		multi_put64(attr, 24, fuzz_pointer(cookies, cnt * sizeof(*cookies)));
+	multi_put32(attr, 32, fuzz_wrong(16) ? fuzz_u32() : cnt);
+	multi_put32(attr, 36, MULTI_NO_IDX);
+	if (multi_get32(attr, 12) & RAW_F_TGT_FDS)
+		multi_put64(attr, 40, fuzz_pointer(fds, cnt * sizeof(*fds)));
+	cnt = multi_get32(attr, 32);
+	size = fuzz_size(RAW_CREATE_SIZE);
+	mutated = fuzz_wrong(2);
+	if (mutated)
+		fuzz_mutate(attr, RAW_CREATE_SIZE);
+	fd = syscall(__NR_bpf, 28 /* BPF_LINK_CREATE */, attr, size);
+	if (!fuzz_result(FUZZ_CREATE, fd))
+		return false;
+	if (fd < 0)
+		return mutated || check_bad_idx(attr, cnt, size);
+	dup2(fd, FIRST_SLOT + fuzz_below(NR_SLOTS));
+	close(fd);
+	return true;
+}
+
+static bool fuzz_update(void)
+{
+	char attr[ATTR_SIZE] __aligned(8) = {};
+
+	multi_put32(attr, 0, fuzz_slot());
+	multi_put32(attr, 4, fuzz_prog());
+	if (fuzz_wrong(2)) {
+		multi_put32(attr, 8, fuzz_one_in(4) ? fuzz_u32() : 4 /* BPF_F_REPLACE */);
+		multi_put32(attr, 12, fuzz_prog());
+	}
+	fuzz_mutate(attr, 16);
+	return fuzz_result(FUZZ_UPDATE, syscall(__NR_bpf, 29, attr, fuzz_size(16)));
+}
+
+static bool fuzz_info(void)
+{
+	char info[ATTR_SIZE] __aligned(8) = {}, attr[ATTR_SIZE] __aligned(8) = {};
+	__u32 cnt = fuzz_wrong(8) ? fuzz_u32() : fuzz_below(NR_IDS), off;
+
+	multi_put32(info, 20, cnt);
+	for (off = 32; off < 72; off += 8) {
+		if (fuzz_one_in(2))
+			multi_put64(info, off, fuzz_pointer(fuzz.out, NR_IDS * 8));
+	}
+	/* not the pointers, behind which the kernel writes */
+	fuzz_mutate(info + 16, 16);
+	multi_put32(attr, 0, fuzz_slot());
+	multi_put32(attr, 4, fuzz_size(72));
+	multi_put64(attr, 8, fuzz_pointer(info, sizeof(info)));
+	return fuzz_result(FUZZ_INFO, syscall(__NR_bpf, 15 /* BPF_OBJ_GET_INFO_BY_FD */, attr,
+					      fuzz_wrong(8) ? fuzz_size(16) : 16));
+}
+
+static bool fuzz_fdinfo(void)
+{
+	char path[64];
+	ssize_t n = -1;
+	int fd;
+
+	snprintf(path, sizeof(path), "/proc/self/fdinfo/%d", fuzz_slot());
+	fd = open(path, O_RDONLY);
+	if (fd >= 0) {
+		n = read(fd, fuzz.out, 1 + fuzz_below(NR_IDS * 8));
+		close(fd);
+	}
+	return fuzz_result(FUZZ_FDINFO, n);
+}
+
+static bool fuzz_step(void)
+{
+	fuzz.tame = fuzz_one_in(2);
+	switch (fuzz_below(8)) {
+	case 0:
+		return fuzz_update();
+	case 1:
+		return fuzz_info();
+	case 2:
+		return fuzz_fdinfo();
+	case 3:
+		return fuzz_result(FUZZ_CLOSE, close(FIRST_SLOT + fuzz_below(NR_SLOTS)));
+	case 4:
+		return multi_test_run(fuzz.match->progs.untyped, NULL) &&
+		       fuzz_result(FUZZ_RUN, 0);
+	default:
+		return fuzz_create();
+	}
+}
+
+static void fuzz_seed(void)
+{
+	const char *text = getenv("TRACING_MULTI_SEED");
+
+	fuzz.state = text ? strtoull(text, NULL, 0) : DEFAULT_SEED;
+	/* 0 would stay 0 */
+	fuzz.state = fuzz.state ?: 1;
+	fuzz.next = 0;
+	memset(fuzz.calls, 0, sizeof(fuzz.calls));
+	memset(fuzz.done, 0, sizeof(fuzz.done));
+}
+
+static void fuzz_report(void)
+{
+	static const char *const names[] = {
+		[FUZZ_CREATE] = "create",
+		[FUZZ_UPDATE] = "update",
+		[FUZZ_INFO] = "info",
+		[FUZZ_FDINFO] = "fdinfo",
+		[FUZZ_CLOSE] = "close",
+		[FUZZ_RUN] = "run",
+	};
+	int i;
+
+	for (i = 0; i < NR_FUZZ_OPS; i++) {
+		fprintf(stdout, "%s: %llu calls, %llu good\n", names[i], fuzz.calls[i],
+			fuzz.done[i]);
+		ASSERT_GT(fuzz.done[i], 0, names[i]);
+		/* there is no wrong way to run */
+		if (i != FUZZ_RUN)
+			ASSERT_LT(fuzz.done[i], fuzz.calls[i], names[i]);
+	}
+}
+
+static void fuzz_run(const char *name)
+{
+	__u64 i, nr = multi_long() ? NR_CALLS_LONG : NR_CALLS, seed;
+	struct multi_state before;
+
+	if (!multi_settle(fuzz.match->progs.untyped))
+		return;
+	multi_get_state(&before);
+	fuzz_seed();
+	seed = fuzz.state;
+	for (i = 0; i < nr; i++) {
+		if (!fuzz_step()) {
+			fprintf(stdout, "%s: call %llu of seed %llu\n", name, i, seed);
+			break;
+		}
+	}
+	for (i = 0; i < NR_SLOTS; i++)
+		close(FIRST_SLOT + i);
+	fuzz_report();
+	multi_same_state(&before, "left behind");
+}
+
+static void test_calls(void)
+{
+	fuzz_run("calls");
+}
+
+static void *close_links(void *stop)
+{
+	unsigned int i;
+
+	for (i = 0; !__atomic_load_n((bool *)stop, __ATOMIC_SEQ_CST); i++) {
+		close(FIRST_SLOT + i % NR_SLOTS);
+		usleep(100);
+	}
+	return NULL;
+}
+
+/* Meanwhile another thread closes the links. */
+static void test_race(void)
+{
+	pthread_t thread;
+	bool stop = false;
+
+	if (!ASSERT_OK(pthread_create(&thread, NULL, close_links, &stop), "pthread_create"))
+		return;
+	fuzz_run("race");
+	__atomic_store_n(&stop, true, __ATOMIC_SEQ_CST);
+	pthread_join(thread, NULL);
+}
+
+static void add_progs(const struct bpf_object *obj)
+{
+	struct bpf_program *prog;
+
+	bpf_object__for_each_program(prog, obj) {
+		if (bpf_program__fd(prog) >= 0 && fuzz.nr_progs < MAX_PROGS)
+			fuzz.progs[fuzz.nr_progs++] = bpf_program__fd(prog);
+	}
+}
+
+static bool setup(void)
+{
+	size_t page = getpagesize();
+
+	if (!multi_init() ||
+	    !multi_set(&fuzz.good, "bpf_fentry_test1", "bpf_fentry_test2", "bpf_fentry_test3",
+		       "bpf_fentry_test4", "bpf_fentry_test5", "bpf_fentry_test6",
+		       "bpf_fentry_test7", "bpf_fentry_test8", "bpf_modify_return_test",
+		       NULL))
+		return false;
+	fuzz.match = tracing_multi_match__open_and_load();
+	fuzz.target = tracing_multi_target__open_and_load();
+	if (!ASSERT_OK_PTR(fuzz.match, "load") || !ASSERT_OK_PTR(fuzz.target, "load targets"))
+		return false;
+	fuzz.nr_progs = 0;
+	add_progs(fuzz.match->obj);
+	add_progs(fuzz.target->obj);
+	/* with room behind for what isn't aligned */
+	fuzz.ids = calloc(NR_IDS + 2, sizeof(*fuzz.ids));
+	fuzz.out = calloc(NR_IDS + 1, 8);
+	fuzz.edge = mmap(NULL, 2 * page, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS,
+			 -1, 0);
+	return ASSERT_TRUE(fuzz.ids && fuzz.out && fuzz.edge != MAP_FAILED, "memory") &&
+	       ASSERT_OK(mprotect(fuzz.edge + page, page, PROT_NONE), "mprotect");
+}
+
+static void teardown(void)
+{
+	if (fuzz.edge && fuzz.edge != MAP_FAILED)
+		munmap(fuzz.edge, 2 * getpagesize());
+	free(fuzz.out);
+	free(fuzz.ids);
+	tracing_multi_target__destroy(fuzz.target);
+	tracing_multi_match__destroy(fuzz.match);
+	memset(&fuzz, 0, sizeof(fuzz));
+	multi_fini();
+}
+
+static const struct multi_subtest subtests[] = {
+	{ "calls", test_calls },
+	{ "race", test_race },
+};
+
+static const struct multi_suite suite = {
+	.subtests = subtests,
+	.cnt = ARRAY_SIZE(subtests),
+	.setup = setup,
+	.teardown = teardown,
+};
+
+void serial_test_tracing_multi_link_fuzz(void)
+{
+	multi_run_suite(&suite);
+}

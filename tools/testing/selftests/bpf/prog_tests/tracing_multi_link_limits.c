@@ -1,0 +1,135 @@
+// SPDX-License-Identifier: GPL-2.0
+/* Functions whose arguments or return values not every architecture's trampolines can
+ * handle: each is either refused, or all its slots are seen as they are passed, and
+ * neither it nor its caller notices. That is the table of the limits in
+ * Documentation/bpf/prog_tracing_multi.rst.
+ */
+#include <test_progs.h>
+#include "tracing_multi_helpers.h"
+#include "progs/tracing_multi.h"
+#include "tracing_multi_link.skel.h"
+
+#define X86	1
+#define ARM64	2
+#define RISCV	4
+#define S390	8
+#define ALL	(X86 | ARM64 | RISCV | S390)
+
+#if defined(__x86_64__)
+#define THIS_ARCH X86
+#elif defined(__aarch64__)
+#define THIS_ARCH ARM64
+#elif defined(__riscv)
+#define THIS_ARCH RISCV
+#elif defined(__s390x__)
+#define THIS_ARCH S390
+#else
+#define THIS_ARCH 0
+#endif
+
+#define ENOTSUPP 524
+
+/* The low four bits of each slot, the first one is the last digit; and the
+ * architectures that serve the function with fentry, and with fexit and fmod_ret.
+ */
+static const struct limit {
+	const char *name;
+	__u64 nr_slots;
+	__u64 slots;
+	int entry;
+	int leave;
+} limits[] = {
+	{ "bpf_testmod_limit_struct_12", 12, 0xcba987654321, ALL, ALL },
+	{ "bpf_testmod_limit_struct_13", 13, 0xdcba987654321, ALL & ~X86, ALL & ~X86 },
+	{ "bpf_testmod_limit_bytes_3", 2, 0x21, ALL & ~S390, ALL & ~S390 },
+	{ "bpf_testmod_limit_bytes_5", 2, 0x21, ALL & ~S390, ALL & ~S390 },
+	{ "bpf_testmod_limit_bytes_6", 2, 0x21, ALL & ~S390, ALL & ~S390 },
+	{ "bpf_testmod_limit_bytes_7", 2, 0x21, ALL & ~S390, ALL & ~S390 },
+	{ "bpf_testmod_limit_int128_at_2", 5, 0x54321, ALL, ALL },
+	{ "bpf_testmod_limit_int128_at_1", 4, 0x4321, ALL, ALL },
+	{ "bpf_testmod_limit_struct_int128_at_1", 4, 0x4321, ALL, ALL },
+	{ "bpf_testmod_limit_int128_at_8", 11, 0xba987654321, ALL, ALL },
+	{ "bpf_testmod_limit_int128_at_9", 11, 0xba987654321, ARM64 | S390, ARM64 | S390 },
+	{ "bpf_testmod_limit_ret_int128", 1, 0x1, ALL & ~S390, 0 },
+};
+
+static struct tracing_multi_link *skel;
+static struct ksyms *ksyms;
+
+/* The function, behind one that is called last and told whether all went well. */
+static bool set_target(const struct limit *limit, struct multi_targets *t)
+{
+	char spec[96];
+
+	snprintf(spec, sizeof(spec), "bpf_testmod:%s", limit->name);
+	skel->bss->addrs[0] = ksym_get_addr_local(ksyms, "bpf_testmod_limit_ok");
+	skel->bss->addrs[1] = ksym_get_addr_local(ksyms, limit->name);
+	return ASSERT_NEQ(skel->bss->addrs[0], 0, "bpf_testmod_limit_ok") &&
+	       ASSERT_NEQ(skel->bss->addrs[1], 0, limit->name) &&
+	       multi_set(t, "bpf_testmod:bpf_testmod_limit_ok", spec, NULL);
+}
+
+static void check_seen(const struct multi_seen *seen, const struct limit *limit)
+{
+	ASSERT_EQ(seen[0].hits, 1, "called last");
+	ASSERT_EQ(seen[0].args, 1, "all went well");
+	ASSERT_EQ(seen[1].hits, 1, limit->name);
+	ASSERT_EQ(seen[1].nr_args, limit->nr_slots, "slots");
+	ASSERT_EQ(seen[1].args, limit->slots, "values");
+}
+
+static void test_prog(const struct limit *limit, const struct bpf_program *prog, int archs,
+		      const struct multi_seen *seen)
+{
+	/* what no architecture can do is refused before one is asked */
+	int err = archs ? -ENOTSUPP : -EOPNOTSUPP;
+	struct multi_targets t;
+	int fd;
+
+	if (!set_target(limit, &t))
+		return;
+	if (!(archs & THIS_ARCH)) {
+		multi_refused(prog, &t, err, 1, limit->name);
+		return;
+	}
+	fd = multi_attach(prog, &t);
+	if (!ASSERT_OK_FD(fd, limit->name))
+		return;
+	ASSERT_OK(trigger_module_test_read(1), "trigger_module_test_read");
+	check_seen(seen, limit);
+	close(fd);
+}
+
+static void test_limit(const struct limit *limit)
+{
+	memset(skel->bss->at_entry, 0, sizeof(skel->bss->at_entry));
+	memset(skel->bss->at_exit, 0, sizeof(skel->bss->at_exit));
+	test_prog(limit, skel->progs.entry, limit->entry, skel->bss->at_entry);
+	test_prog(limit, skel->progs.leave, limit->leave, skel->bss->at_exit);
+}
+
+void serial_test_tracing_multi_link_limits(void)
+{
+	int i;
+
+	if (!env.has_testmod || !THIS_ARCH) {
+		test__skip();
+		return;
+	}
+	ksyms = load_kallsyms_local();
+	skel = tracing_multi_link__open_and_load();
+	if (!multi_init() || !ASSERT_OK_PTR(ksyms, "kallsyms") ||
+	    !ASSERT_OK_PTR(skel, "open_and_load"))
+		goto out;
+	skel->bss->pid = getpid();
+	for (i = 0; i < ARRAY_SIZE(limits); i++) {
+		if (test__start_subtest(limits[i].name))
+			test_limit(&limits[i]);
+	}
+out:
+	tracing_multi_link__destroy(skel);
+	free_kallsyms_local(ksyms);
+	skel = NULL;
+	ksyms = NULL;
+	multi_fini();
+}
