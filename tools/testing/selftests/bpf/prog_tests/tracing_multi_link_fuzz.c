@@ -150,7 +150,6 @@ static __u64 fuzz_pointer(void *good, __u32 len)
 
 static __u32 fuzz_id(void)
 {
-
 	if (fuzz_wrong(16))
 		return fuzz_u32();
 	/* some function or other type of vmlinux */

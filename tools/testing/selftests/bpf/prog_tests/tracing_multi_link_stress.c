@@ -246,7 +246,8 @@ static void count_while_toggling(void)
 	struct multi_caller c;
 	int i;
 
-	if (!find_toggled() || attach_counted() < 0 || !multi_start_caller(&c, skel->progs.run_fentry_tests))
+	if (!find_toggled() || attach_counted() < 0 ||
+	    !multi_start_caller(&c, skel->progs.run_fentry_tests))
 		return;
 	for (i = 0; i < nr_toggles(); i++) {
 		if (!toggle(&c, &toggled[i % ARRAY_SIZE(toggled)]))

@@ -408,7 +408,7 @@ static void get_images(struct images *images)
 		return;
 	while (images->cnt < MAX_IMAGES && fgets(line, sizeof(line), f)) {
 		if (strstr(line, " bpf_trampoline_") && strstr(line, "[bpf]"))
-			strcpy(images->lines[images->cnt++], line);
+			memcpy(images->lines[images->cnt++], line, sizeof(line));
 	}
 	fclose(f);
 }
@@ -429,17 +429,17 @@ static bool has_image(const struct images *images, const char *line)
  */
 static bool has_task(const char *line)
 {
-	char stack[8192], name[LINE_SIZE + 1];
+	char stack[8192], name[LINE_SIZE];
 	bool found = false;
 	glob_t stacks;
 	size_t i, len;
 	FILE *f;
 
-	/* address, type, name, [bpf] */
-	if (!ASSERT_EQ(sscanf(line, "%*s %*s %511s", name), 1, line) ||
-	    !ASSERT_OK(glob("/proc/[0-9]*/task/*/stack", 0, NULL, &stacks), "glob"))
+	if (!ASSERT_OK(glob("/proc/[0-9]*/task/*/stack", 0, NULL, &stacks), "glob"))
 		return false;
-	strcat(name, "+");
+	/* address, type, name, [bpf]; on a stack an offset follows the name */
+	line = strstr(line, " bpf_trampoline_") + 1;
+	snprintf(name, sizeof(name), "%.*s+", (int)strcspn(line, " \t"), line);
 	for (i = 0; !found && i < stacks.gl_pathc; i++) {
 		f = fopen(stacks.gl_pathv[i], "r");
 		if (!f)
