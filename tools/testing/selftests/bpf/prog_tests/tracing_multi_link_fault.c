@@ -141,8 +141,9 @@ static void fail_each(struct faults *f, bool (*fail)(struct faults *f, int n))
 	f->points = n - 2;
 }
 
-/* The minima are what was seen when this was written, less a tenth: a change that
- * needs less is welcome, but a test that has ceased to inject isn't.
+/* The minima are what was seen when this was written, on the architecture where it was
+ * least, less a tenth: a change that needs less is welcome, but a test that has ceased
+ * to inject isn't.
  */
 static void run_faults(bool (*fail)(struct faults *f, int n), bool plain, int min_points,
 		       int min_failures)
@@ -161,12 +162,12 @@ static void run_faults(bool (*fail)(struct faults *f, int n), bool plain, int mi
 
 static void test_fail_attach(void)
 {
-	run_faults(fail_attach, false, 100, 90);
+	run_faults(fail_attach, false, 75, 75);
 }
 
 static void test_fail_attach_plain(void)
 {
-	run_faults(fail_attach, true, 90, 80);
+	run_faults(fail_attach, true, 65, 65);
 }
 
 /* Detaching does without what it can't have. */
