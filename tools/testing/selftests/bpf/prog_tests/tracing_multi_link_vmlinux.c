@@ -319,7 +319,11 @@ static bool use_sockets(void)
 	client = connect_to_fd(server, 0);
 	conn = client < 0 ? -1 : accept(server, NULL, NULL);
 	close(server);
-	return conn >= 0 && use_pair(client, conn);
+	if (conn < 0) {
+		close(client);
+		return false;
+	}
+	return use_pair(client, conn);
 }
 
 static bool use_memory(void)
@@ -411,6 +415,7 @@ static void get_images(struct images *images)
 			memcpy(images->lines[images->cnt++], line, sizeof(line));
 	}
 	fclose(f);
+	ASSERT_LT(images->cnt, MAX_IMAGES, "images");
 }
 
 static bool has_image(const struct images *images, const char *line)
