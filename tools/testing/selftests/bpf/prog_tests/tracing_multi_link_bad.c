@@ -296,6 +296,53 @@ static void test_noreturn_fentry(void)
 		multi_attached(skel->progs.untyped, &t, "fentry of noreturn");
 }
 
+/* Tasks end in these functions, or their CPUs go offline. */
+static const char * const may_not_return[] = {
+	"arch_cpu_idle_dead",
+	"call_usermodehelper_exec_async",
+	"cpu_startup_entry",
+	"do_task_dead",
+	"get_signal",
+	"io_sq_thread",
+	"io_wq_worker",
+	"kthread",
+#if defined(__x86_64__)
+	"arch_do_signal_or_restart",
+	"native_play_dead",
+	"ret_from_fork",
+	"x64_sys_call",
+#elif defined(__aarch64__)
+	"__arm64_sys_exit",
+	"__arm64_sys_exit_group",
+	"__switch_to",
+	"do_el0_svc",
+	"do_signal",
+#elif defined(__s390x__)
+	"__ret_from_fork",
+	"__s390x_sys_exit",
+	"__s390x_sys_exit_group",
+	"__switch_to",
+	"arch_do_signal_or_restart",
+#elif defined(__riscv)
+	"__riscv_sys_exit",
+	"__riscv_sys_exit_group",
+	"arch_do_signal_or_restart",
+#endif
+};
+
+static void test_may_not_return(void)
+{
+	struct multi_targets t = {};
+	int i;
+
+	for (i = 0; i < ARRAY_SIZE(may_not_return); i++) {
+		refuse_one(skel->progs.untyped_exit, may_not_return[i], -EINVAL);
+		refuse_one(skel->progs.read_nothing_exit, may_not_return[i], -EINVAL);
+		multi_add(&t, may_not_return[i]);
+	}
+	multi_attached(skel->progs.untyped, &t, "fentry");
+}
+
 static void test_not_traceable(void)
 {
 	refuse_one(skel->progs.untyped, "__bpf_tramp_enter", -ENOENT);
@@ -564,6 +611,7 @@ static const struct multi_subtest subtests[] = {
 	{ "bad_ids", test_bad_ids },
 	{ "denied", test_denied },
 	{ "noreturn_fentry", test_noreturn_fentry },
+	{ "may_not_return", test_may_not_return },
 	{ "not_traceable", test_not_traceable },
 	{ "prog_without_btf", test_prog_without_btf },
 	{ "attach_types", test_attach_types },

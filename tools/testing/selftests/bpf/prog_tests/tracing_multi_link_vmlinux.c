@@ -481,6 +481,50 @@ static void check_images(const struct images *before)
 	ASSERT_STREQ(unexplained, "", "image without a task inside");
 }
 
+static void sleep_on(void *unused)
+{
+	while (true)
+		pause();
+}
+
+static void *end_thread(void *unused)
+{
+	return NULL;
+}
+
+static void end_tasks(void)
+{
+	pthread_t thread;
+	pid_t pid;
+
+	ASSERT_TRUE(use_process(), "a process exits");
+	if (ASSERT_OK(pthread_create(&thread, NULL, end_thread, NULL), "pthread_create"))
+		ASSERT_OK(pthread_join(thread, NULL), "a thread exits");
+	pid = multi_fork(sleep_on, NULL);
+	if (pid > 0) {
+		kill(pid, SIGKILL);
+		multi_expect_killed(pid);
+	}
+}
+
+/* A task that ends has left all the functions that it was traced in. */
+static void test_task_ends(void)
+{
+	static struct images before;
+	int fd;
+
+	if (!multi_settle(skel->progs.toggle_entry))
+		return;
+	get_images(&before);
+	fd = attach_all(skel->progs.any_exit);
+	if (fd < 0)
+		return;
+	end_tasks();
+	close(fd);
+	if (multi_settle(skel->progs.toggle_entry))
+		check_images(&before);
+}
+
 static void test_workload(void)
 {
 	int enabled = multi_enabled_functions();
@@ -523,6 +567,7 @@ static const struct multi_subtest subtests[] = {
 	{ "info", test_info },
 	{ "memory", test_memory },
 	{ "others_progress", test_others_progress },
+	{ "task_ends", test_task_ends },
 	{ "workload", test_workload, .is_long = true },
 };
 
