@@ -10,27 +10,38 @@
 /*
  * For these programs the trampoline calls the function, and its image is freed when
  * every call of it has returned (bpf_tramp_image::pcref). A call in which the task
- * ends, or its CPU is taken offline, doesn't. With a link on all of the kernel's
- * functions there is such a call whenever a task is killed, and one is enough for the
- * image that the functions share to stay for good.
+ * ends, its CPU goes offline, or its stack is given up on the way to sleep, doesn't.
+ * With a link on all of the kernel's functions there is such a call whenever a task
+ * is killed, and one is enough for the image that the functions share to stay for good.
  *
- * noreturn_deny in verifier.c has what no fexit program may be attached to: most
- * functions that never return, by their BTF ids. Here are also those that seldom don't,
- * where a program of a single link, attached on purpose, is worth an image. Many are
- * static and not in each build, so they are found by their names. Sorted as strcmp()
- * does.
+ * noreturn_deny in verifier.c has what no fexit program may be attached to: functions
+ * that never return, by their BTF ids. Here are the other ones, and those that usually
+ * return but may not. A program of a single link, attached to one of them on purpose,
+ * is worth an image. Many are static and not in each build, so they are found by their
+ * names, in modules as well. What is on the stack of an oops is not here.
+ *
+ * Sorted as strcmp() does.
  */
 static const char * const names[] = {
 	"__arm64_sys_exit",
 	"__arm64_sys_exit_group",
+	"__arm64_sys_reboot",
+	"__ia32_sys_reboot",
+	"__invoke_syscall",
 	"__psci_cpu_off",
 	"__ret_from_fork",
 	"__riscv_sys_exit",
 	"__riscv_sys_exit_group",
+	"__riscv_sys_reboot",
 	"__s390_sys_exit",
 	"__s390_sys_exit_group",
+	"__s390_sys_reboot",
 	"__s390x_sys_exit",
 	"__s390x_sys_exit_group",
+	"__s390x_sys_reboot",
+	"__se_sys_exit",
+	"__se_sys_exit_group",
+	"__se_sys_reboot",
 	"__seccomp_filter",
 	"__secure_computing",
 	"__secure_computing_strict",
@@ -38,10 +49,18 @@ static const char * const names[] = {
 	/* called on the stack of the task that is switched from, which may be at its end */
 	"__switch_to",
 #endif
+	"__x64_sys_reboot",
+	"acpi_enter_sleep_state",
+	"acpi_idle_play_dead",
+	"acpi_mp_play_dead",
 	"arch_cpu_idle_dead",
 	"arch_do_signal_or_restart",
+	"bnep_session",
 	"bpf_throw",
 	"call_usermodehelper_exec_async",
+	"cifs_demultiplex_thread",
+	"cmtp_session",
+	"cpu_bringup_and_idle",
 	"cpu_die",
 	"cpu_psci_cpu_die",
 	"cpu_startup_entry",
@@ -53,24 +72,41 @@ static const char * const names[] = {
 	"do_idle",
 	"do_notify_resume",
 	"do_signal",
+	"do_syscall",
 	"do_task_dead",
 	"el0_svc_common",
+	"emulate_vsyscall",
 	"get_signal",
+	"hidp_session_thread",
 	"hlt_play_dead",
 	"ia32_sys_call",
 	"invoke_syscall",
 	"io_sq_thread",
+	"io_worker_exit",
 	"io_wq_worker",
+	"jffs2_garbage_collect_thread",
 	"kthread",
-	"mwait_play_dead",
 	"native_play_dead",
+	"nfs4_run_state_manager",
+	"pcpu_sigp_retry",
+	"psci_0_1_cpu_off",
 	"psci_0_2_cpu_off",
+	"psci_system_suspend",
+	"reboot_pid_ns",
 	"ret_from_fork",
 	"sbi_cpu_stop",
+	"sbi_hsm_hart_stop",
+	"sbi_suspend_finisher",
+	"sbi_system_suspend",
+	"smp_callin",
+	"smp_start_secondary",
+	"syscall_exit_to_user_mode_work",
 	"syscall_trace_enter",
 	"vhost_task_fn",
 	"x32_sys_call",
 	"x64_sys_call",
+	"x86_acpi_enter_sleep_state",
+	"xen_pv_play_dead",
 };
 
 static int compare(const void *name, const void *elem)
@@ -79,10 +115,10 @@ static int compare(const void *name, const void *elem)
 }
 
 /**
- * bpf_func_may_not_return - may a call of a kernel function have no end?
+ * bpf_func_may_not_return - may a call of a kernel function never return?
  * @name: the function's name in BTF
  *
- * Return: whether it is known as one in which tasks end or CPUs go offline.
+ * Return: whether it is known as one that may be entered and never left.
  */
 bool bpf_func_may_not_return(const char *name)
 {

@@ -31,7 +31,8 @@
  *	direct_mutex (ftrace.c) -> ftrace_lock (ftrace.c) -> text_mutex
  *	ext_mutex of a program that is extended
  * but ftrace holds direct_mutex when it asks for a change: it may only try to
- * get the trampoline's lock then.
+ * get the trampoline's lock then. On riscv, where all CPUs are stopped to patch
+ * text, cpu_hotplug_lock comes right before text_mutex.
  */
 void bpf_trampoline_lock(struct bpf_trampoline *tr);
 void bpf_trampoline_unlock(struct bpf_trampoline *tr);

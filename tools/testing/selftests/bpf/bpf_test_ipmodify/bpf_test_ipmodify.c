@@ -83,15 +83,7 @@ static bool is_kprobe(void)
 /* Without ftrace below it, a kprobe is a breakpoint: of no use here. */
 static int add_kprobe(void)
 {
-	int err = register_kprobe(&probe);
-
-	if (err)
-		return err;
-	if (!kprobe_ftrace(&probe)) {
-		unregister_kprobe(&probe);
-		return -EOPNOTSUPP;
-	}
-	return 0;
+	return IS_ENABLED(CONFIG_KPROBES_ON_FTRACE) ? register_kprobe(&probe) : -EOPNOTSUPP;
 }
 
 static int __init bpf_test_ipmodify_init(void)

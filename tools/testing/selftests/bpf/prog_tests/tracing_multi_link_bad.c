@@ -314,7 +314,6 @@ static const char * const may_not_return[] = {
 #elif defined(__aarch64__)
 	"__arm64_sys_exit",
 	"__arm64_sys_exit_group",
-	"__switch_to",
 	"do_el0_svc",
 	"do_signal",
 #elif defined(__s390x__)
