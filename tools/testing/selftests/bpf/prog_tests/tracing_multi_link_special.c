@@ -162,6 +162,26 @@ static void test_exception_cb(void)
 	check_kernel_func();
 }
 
+/* An exception can't pass a trampoline that has called its function. */
+static void test_exception_passes(void)
+{
+	const struct bpf_program *prog = special->progs.special_throw_deep;
+	struct multi_targets t = { .use_cookies = true, .cookies = { 1, 2 } };
+	__u32 retval = 0;
+
+	if (!load_throw(special->progs.special_throw_deep))
+		return;
+	if (!multi_add(&t, "bpf_fentry_test2") ||
+	    !multi_add_prog(&t, bpf_program__fd(prog), "special_thrower") ||
+	    !multi_refused(skel->progs.multi_exit, &t, -EINVAL, 1, "fexit"))
+		return;
+	if (multi_link(skel->progs.multi_entry, &t, "fentry") < 0)
+		return;
+	multi_test_run_tc(prog, &retval);
+	ASSERT_EQ(retval, 16 + 5, "retval of exception callback");
+	ASSERT_EQ(skel->bss->at_entry[2].hits, 1, "hits at entry");
+}
+
 static void test_struct_ops(void)
 {
 	LIBBPF_OPTS(bpf_test_run_opts, opts);
@@ -213,6 +233,7 @@ static const struct multi_subtest subtests[] = {
 	{ "freplace_target", test_freplace_target },
 	{ "freplace_of_target", test_freplace_of_target },
 	{ "exception_cb", test_exception_cb },
+	{ "exception_passes", test_exception_passes },
 	{ "struct_ops", test_struct_ops },
 };
 

@@ -20,6 +20,19 @@ int special_throw(struct __sk_buff *skb)
 	return 0;
 }
 
+__noinline int special_thrower(struct __sk_buff *skb)
+{
+	bpf_throw(16);
+	return 0;
+}
+
+SEC("?tc")
+__exception_cb(special_exception_cb)
+int special_throw_deep(struct __sk_buff *skb)
+{
+	return special_thrower(skb) + 1;
+}
+
 /* for target_sum() in tracing_multi_target.c */
 SEC("?freplace")
 int special_sum(int a, long b)
