@@ -96,7 +96,7 @@ __u32 multi_btf_obj_id(int btf_fd)
 	return btf_fd_info(btf_fd, &info, NULL, 0) ? 0 : info.id;
 }
 
-static int open_module_btf(const char *module)
+int multi_open_module_btf(const char *module)
 {
 	struct bpf_btf_info info;
 	char name[64] = {};
@@ -126,7 +126,7 @@ static int module_idx(const char *module)
 	if (!ASSERT_LT(i, MULTI_MODULES, "free module slot"))
 		return -ENOSPC;
 
-	modules[i].fd = open_module_btf(module);
+	modules[i].fd = multi_open_module_btf(module);
 	if (!ASSERT_OK_FD(modules[i].fd, module))
 		return -ENOENT;
 	modules[i].btf = btf__load_from_kernel_by_id_split(multi_btf_obj_id(modules[i].fd),

@@ -44,6 +44,8 @@ struct btf *multi_vmlinux_btf(void);
 /* "func" in vmlinux or "module:func"; negative if there is none. */
 int multi_func_id(const char *spec);
 int multi_module_fd(const char *module);
+/* The same, for a module that comes and goes: another fd each time */
+int multi_open_module_btf(const char *module);
 __u32 multi_btf_obj_id(int btf_fd);
 int multi_prog_func_id(int prog_fd, const char *func);
 /* Two ids of one syscall function: pahole may emit it twice, and where it has

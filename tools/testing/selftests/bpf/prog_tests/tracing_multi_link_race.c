@@ -1,0 +1,581 @@
+// SPDX-License-Identifier: GPL-2.0
+/* Tracing multi-links while everything that changes the same functions, or what they
+ * are traced with, comes and goes at the same time: each in a thread of its own.
+ *
+ * The test's own task calls the functions meanwhile, and programs count the calls:
+ * they must miss none and see none twice.
+ *
+ * With TRACING_MULTI_LONG=1 in the environment each thread does LONG_FACTOR times as
+ * much, so that links are created, updated and closed more than 10,000 times in each
+ * subtest, and there is one with all of them at once.
+ */
+#include <test_progs.h>
+#include <linux/perf_event.h>
+#include <sys/mman.h>
+#include "tracing_multi_helpers.h"
+#include "tracing_multi_race.skel.h"
+
+#define LONG_FACTOR 250
+
+#define TRACEFS "/sys/kernel/tracing"
+#define CPU1 "/sys/devices/system/cpu/cpu1"
+#define PATCH_MODULE "bpf_test_ipmodify"
+#define PATCH "/sys/kernel/livepatch/" PATCH_MODULE
+#define TESTMOD "bpf_testmod"
+
+#define RETRIES 5000
+#define RETRY_US 2000
+#define PERF_PAGES 8
+#define PERF_FREQ 4000
+
+/* Which racers take part in a subtest */
+enum {
+	LINKS = 1,
+	TRACERS = 2,
+	MODULES = 4,
+	CPUS = 8,
+};
+
+struct racer {
+	const char *name;
+	int group;
+	/* Change something and change it back: 0 or a negative errno */
+	int (*step)(struct racer *r);
+	/* Does the kernel have what it takes? Optional */
+	bool (*usable)(void);
+	__u64 min_steps;
+
+	pthread_t thread;
+	bool started;
+	__u64 steps;
+	int err;
+};
+
+static struct tracing_multi_race *skel;
+static bool stop;
+
+/* The targets of links that come and go; the links that stay */
+static struct multi_targets entry_targets, exit_targets;
+static int entry_fd, exit_fd, updated_fd;
+static __u64 perf_bytes;
+
+static bool stopped(void)
+{
+	return __atomic_load_n(&stop, __ATOMIC_SEQ_CST);
+}
+
+static int fd_or_errno(int fd)
+{
+	return fd < 0 ? -errno : fd;
+}
+
+static int close_link(int fd)
+{
+	if (fd < 0)
+		return fd;
+	close(fd);
+	return 0;
+}
+
+static int step_entry(struct racer *r)
+{
+	return close_link(multi_attach(skel->progs.toggled_entry, &entry_targets));
+}
+
+static int step_exit(struct racer *r)
+{
+	return close_link(multi_attach(skel->progs.toggled_exit, &exit_targets));
+}
+
+static int step_update(struct racer *r)
+{
+	const struct bpf_program *prog;
+
+	prog = r->steps % 2 ? skel->progs.updated_first : skel->progs.updated_second;
+	return bpf_link_update(updated_fd, bpf_program__fd(prog), NULL) ? -errno : 0;
+}
+
+static int toggle_single(const struct bpf_program *prog)
+{
+	return close_link(fd_or_errno(bpf_raw_tracepoint_open(NULL, bpf_program__fd(prog))));
+}
+
+static int step_single_entry(struct racer *r)
+{
+	return toggle_single(skel->progs.single_entry);
+}
+
+static int step_single_exit(struct racer *r)
+{
+	return toggle_single(skel->progs.single_exit);
+}
+
+static int step_lsm(struct racer *r)
+{
+	return toggle_single(skel->progs.lsm_hook);
+}
+
+static int attach_kprobes(void)
+{
+	static const char *syms[] = {
+		"bpf_fentry_test1", "bpf_fentry_test4", "bpf_fentry_test7", "bpf_fentry_test8",
+	};
+	LIBBPF_OPTS(bpf_link_create_opts, opts);
+
+	opts.kprobe_multi.syms = syms;
+	opts.kprobe_multi.cnt = ARRAY_SIZE(syms);
+	return fd_or_errno(bpf_link_create(bpf_program__fd(skel->progs.kprobes), 0,
+					   BPF_TRACE_KPROBE_MULTI, &opts));
+}
+
+static int step_kprobes(struct racer *r)
+{
+	return close_link(attach_kprobes());
+}
+
+static bool has_kprobes(void)
+{
+	return close_link(attach_kprobes()) != -EOPNOTSUPP;
+}
+
+static int set_tracer(const char *name)
+{
+	return multi_write_file(TRACEFS, "current_tracer", name) ? 0 : -errno;
+}
+
+static int toggle_tracer(const char *name)
+{
+	int err = set_tracer(name);
+
+	usleep(1000);
+	return set_tracer("nop") ?: err;
+}
+
+static bool has_tracer(const char *name)
+{
+	char tracers[256];
+
+	return multi_read_file(TRACEFS, "available_tracers", tracers, sizeof(tracers)) &&
+	       strstr(tracers, name);
+}
+
+static bool has_tracers(void)
+{
+	return has_tracer("function_graph") && has_tracer("function ");
+}
+
+static int step_tracers(struct racer *r)
+{
+	return toggle_tracer(r->steps % 2 ? "function" : "function_graph");
+}
+
+static int load(const char *file, const char *param)
+{
+	int fd, err;
+
+	fd = open(file, O_RDONLY);
+	if (fd < 0)
+		return -errno;
+	err = finit_module(fd, param, 0) ? -errno : 0;
+	close(fd);
+	return err;
+}
+
+/* Others may have it in use for a moment. */
+static int unload(const char *module)
+{
+	int i;
+
+	for (i = 0; i < RETRIES; i++) {
+		if (!delete_module(module, O_NONBLOCK))
+			return 0;
+		if (errno != EAGAIN && errno != EBUSY)
+			return -errno;
+		usleep(RETRY_US);
+	}
+	return -ETIMEDOUT;
+}
+
+static int step_module(struct racer *r)
+{
+	int err = unload(TESTMOD);
+
+	return err ?: load(TESTMOD ".ko", "");
+}
+
+static int attach_module(int btf_fd)
+{
+	struct multi_targets t = entry_targets;
+	struct btf *btf;
+	int id;
+
+	btf = btf__load_from_kernel_by_id_split(multi_btf_obj_id(btf_fd), multi_vmlinux_btf());
+	if (!btf)
+		return -errno;
+	id = btf__find_by_name_kind(btf, "bpf_testmod_fentry_test1", BTF_KIND_FUNC);
+	btf__free(btf);
+	if (id < 0)
+		return id;
+	t.ids[0] = id;
+	t.fds[0] = btf_fd;
+	return multi_attach(skel->progs.toggled_module, &t);
+}
+
+/* The module may come or go at any point of this; a step is a link that worked. */
+static int step_module_link(struct racer *r)
+{
+	int btf_fd, err = -ENOENT;
+
+	while (!stopped()) {
+		btf_fd = multi_open_module_btf(TESTMOD);
+		if (btf_fd < 0)
+			continue;
+		err = close_link(attach_module(btf_fd));
+		close(btf_fd);
+		if (err != -ENOENT && err != -ENODEV)
+			return err;
+	}
+	return 0;
+}
+
+/* Until all tasks go the new way, or the patch is gone. */
+static int wait_patch(const char *state)
+{
+	char text[16];
+	int i;
+
+	for (i = 0; i < RETRIES; i++) {
+		if (!multi_read_file(PATCH, "transition", text, sizeof(text)))
+			text[0] = 0;
+		if (!strcmp(text, state))
+			return 0;
+		usleep(RETRY_US);
+	}
+	return -ETIMEDOUT;
+}
+
+static int step_patch(struct racer *r)
+{
+	int err = load(PATCH_MODULE ".ko", "user=livepatch");
+
+	if (err)
+		return err;
+	err = wait_patch("0\n");
+	if (!multi_write_file(PATCH, "enabled", "0"))
+		return -errno;
+	return err ?: wait_patch("") ?: unload(PATCH_MODULE);
+}
+
+static bool has_patch(void)
+{
+	return !access("/sys/kernel/livepatch", F_OK);
+}
+
+static int step_cpu(struct racer *r)
+{
+	if (!multi_write_file(CPU1, "online", "0"))
+		return -errno;
+	usleep(1000);
+	return multi_write_file(CPU1, "online", "1") ? 0 : -errno;
+}
+
+static bool has_cpu(void)
+{
+	return !access(CPU1 "/online", W_OK);
+}
+
+/* Where the kernel is, and who called it there, at random moments: in images, too. */
+static int step_perf(struct racer *r)
+{
+	size_t size = (PERF_PAGES + 1) * getpagesize();
+	struct perf_event_attr attr = {
+		.size = sizeof(attr),
+		.type = PERF_TYPE_SOFTWARE,
+		.config = PERF_COUNT_SW_CPU_CLOCK,
+		.sample_type = PERF_SAMPLE_IP | PERF_SAMPLE_CALLCHAIN,
+		.freq = 1,
+		.sample_freq = PERF_FREQ,
+		.exclude_callchain_user = 1,
+	};
+	struct perf_event_mmap_page *page;
+	int fd;
+
+	fd = syscall(__NR_perf_event_open, &attr, -1, 0, -1, PERF_FLAG_FD_CLOEXEC);
+	if (fd < 0)
+		return -errno;
+	page = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	if (page == MAP_FAILED) {
+		close(fd);
+		return -errno;
+	}
+	usleep(10000);
+	perf_bytes += page->data_head;
+	munmap(page, size);
+	close(fd);
+	return 0;
+}
+
+static int step_stats(struct racer *r)
+{
+	int fd = fd_or_errno(bpf_enable_stats(BPF_STATS_RUN_TIME));
+
+	usleep(1000);
+	return close_link(fd);
+}
+
+static struct racer racers[] = {
+	{ "fentry links", LINKS, step_entry, .min_steps = 10 },
+	{ "fexit links", LINKS, step_exit, .min_steps = 10 },
+	{ "updates", LINKS, step_update, .min_steps = 10 },
+	{ "single fentry", LINKS, step_single_entry, .min_steps = 5 },
+	{ "single fexit", LINKS, step_single_exit, .min_steps = 5 },
+	{ "lsm", LINKS, step_lsm, .min_steps = 5 },
+	{ "kprobe_multi", TRACERS, step_kprobes, has_kprobes, .min_steps = 3 },
+	{ "tracers", TRACERS, step_tracers, has_tracers, .min_steps = 3 },
+	{ "module", MODULES, step_module, .min_steps = 2 },
+	{ "module's links", MODULES, step_module_link, .min_steps = 2 },
+	{ "live patch", MODULES, step_patch, has_patch, .min_steps = 1 },
+	{ "cpu", CPUS, step_cpu, has_cpu, .min_steps = 2 },
+	{ "perf", CPUS, step_perf, .min_steps = 5 },
+	{ "stats", CPUS, step_stats, .min_steps = 5 },
+};
+
+static void *race(void *arg)
+{
+	struct racer *r = arg;
+
+	while (!stopped()) {
+		r->err = r->step(r);
+		if (r->err)
+			break;
+		__atomic_add_fetch(&r->steps, 1, __ATOMIC_SEQ_CST);
+	}
+	return NULL;
+}
+
+static __u64 min_steps(const struct racer *r)
+{
+	return multi_long() ? LONG_FACTOR * r->min_steps : r->min_steps;
+}
+
+static bool start(struct racer *r, int groups)
+{
+	r->steps = 0;
+	r->err = 0;
+	r->started = false;
+	if (!(r->group & groups) || (r->usable && !r->usable()))
+		return true;
+	r->started = ASSERT_OK(pthread_create(&r->thread, NULL, race, r), r->name);
+	return r->started;
+}
+
+/* Has it done enough, or is there no point in waiting for that? */
+static bool is_done(const struct racer *r)
+{
+	return !r->started || __atomic_load_n(&r->err, __ATOMIC_SEQ_CST) ||
+	       __atomic_load_n(&r->steps, __ATOMIC_SEQ_CST) >= min_steps(r);
+}
+
+static bool all_done(void)
+{
+	int i;
+
+	for (i = 0; i < ARRAY_SIZE(racers); i++) {
+		if (!is_done(&racers[i]))
+			return false;
+	}
+	return true;
+}
+
+static void join(struct racer *r)
+{
+	if (!r->started)
+		return;
+	pthread_join(r->thread, NULL);
+	ASSERT_OK(r->err, r->name);
+	ASSERT_GE(r->steps, min_steps(r), r->name);
+}
+
+/* What stays attached; nothing that changes images comes to the first function. */
+#define NR_COUNTED 5
+
+static bool attach_counted(void)
+{
+	struct multi_targets t;
+	int i;
+
+	if (!multi_set(&t, "bpf_fentry_test1", "bpf_fentry_test7", "bpf_fentry_test8",
+		       "bpf_fentry_test2", "bpf_modify_return_test", NULL))
+		return false;
+	for (i = 0; i < NR_COUNTED; i++)
+		t.cookies[i] = i + 1;
+	t.use_cookies = true;
+	skel->bss->tid = sys_gettid();
+	entry_fd = multi_link(skel->progs.count_entry, &t, "counted fentry");
+	exit_fd = multi_link(skel->progs.count_exit, &t, "counted fexit");
+	updated_fd = multi_link(skel->progs.updated_first, &t, "updated fentry");
+	return entry_fd >= 0 && exit_fd >= 0 && updated_fd >= 0;
+}
+
+static void detach_counted(void)
+{
+	multi_unlink(&entry_fd);
+	multi_unlink(&exit_fd);
+	multi_unlink(&updated_fd);
+}
+
+static bool set_targets(void)
+{
+	return multi_set(&entry_targets, "bpf_fentry_test3", "bpf_fentry_test7",
+			 "bpf_fentry_test8", "bpf_fentry_test4", "bpf_modify_return_test",
+			 "bpf_lsm_bpf", NULL) &&
+	       multi_set(&exit_targets, "bpf_fentry_test8", "bpf_fentry_test4",
+			 "bpf_fentry_test5", "bpf_modify_return_test", "bpf_lsm_bpf", NULL);
+}
+
+static void check_counts(__u64 calls)
+{
+	int i;
+
+	for (i = 1; i <= NR_COUNTED; i++) {
+		ASSERT_EQ(skel->bss->entry_hits[i], calls, "calls seen at entry");
+		ASSERT_EQ(skel->bss->updated_hits[i], calls, "calls seen by either program");
+		/* when an image goes out of use, who is in the function leaves without
+		 * calling the programs in it
+		 */
+		ASSERT_LE(skel->bss->exit_hits[i], calls, "calls seen at exit");
+	}
+	ASSERT_EQ(skel->bss->exit_hits[1], calls, "calls seen at exit");
+	ASSERT_EQ(skel->bss->entry_hits[0], 0, "cookie at entry");
+	ASSERT_EQ(skel->bss->exit_hits[0], 0, "cookie at exit");
+	ASSERT_EQ(skel->bss->updated_hits[0], 0, "cookie of either program");
+}
+
+static int call(const struct bpf_program *prog)
+{
+	LIBBPF_OPTS(bpf_test_run_opts, opts);
+
+	return bpf_prog_test_run_opts(bpf_program__fd(prog), &opts);
+}
+
+static __u64 call_until_done(void)
+{
+	__u64 calls = 0;
+
+	while (!all_done()) {
+		if (call(skel->progs.run_fentry_tests) || call(skel->progs.run_modify_tests))
+			break;
+		/* or grace periods that others wait for last until we don't run */
+		if (++calls % 4 == 0)
+			usleep(10);
+	}
+	ASSERT_TRUE(all_done(), "calls worked");
+	return calls;
+}
+
+static void race_counted(int groups)
+{
+	__u64 calls;
+	int i;
+
+	stop = false;
+	for (i = 0; i < ARRAY_SIZE(racers); i++) {
+		if (!start(&racers[i], groups))
+			break;
+	}
+	calls = call_until_done();
+	__atomic_store_n(&stop, true, __ATOMIC_SEQ_CST);
+	for (i = 0; i < ARRAY_SIZE(racers); i++)
+		join(&racers[i]);
+	ASSERT_GT(calls, 0, "calls");
+	ASSERT_GT(skel->bss->toggled_hits, 0, "what came and went was called");
+	check_counts(calls);
+}
+
+static void run_race(int groups)
+{
+	struct multi_state before;
+
+	if (!set_targets() || !multi_settle(skel->progs.toggled_entry))
+		return;
+	multi_get_state(&before);
+	if (attach_counted())
+		race_counted(groups);
+	detach_counted();
+	multi_same_state(&before, "left behind");
+}
+
+static void test_links(void)
+{
+	run_race(LINKS);
+}
+
+static bool filter_tracers(bool on)
+{
+	return ASSERT_TRUE(multi_write_file(TRACEFS, "set_ftrace_filter",
+					    on ? "bpf_fentry_test*\n" : "\n"),
+			   "set_ftrace_filter");
+}
+
+static void test_tracers(void)
+{
+	if (!filter_tracers(true))
+		return;
+	run_race(LINKS | TRACERS);
+	filter_tracers(false);
+}
+
+static void test_modules(void)
+{
+	run_race(LINKS | MODULES);
+	ASSERT_EQ(access("/sys/module/" TESTMOD, F_OK), 0, "module is there again");
+}
+
+static void test_cpus(void)
+{
+	perf_bytes = 0;
+	run_race(LINKS | CPUS);
+	ASSERT_GT(perf_bytes, 0, "samples");
+}
+
+static void test_all(void)
+{
+	if (!filter_tracers(true))
+		return;
+	run_race(LINKS | TRACERS | MODULES | CPUS);
+	filter_tracers(false);
+}
+
+static bool setup_each(void)
+{
+	skel = tracing_multi_race__open_and_load();
+	return ASSERT_OK_PTR(skel, "open_and_load");
+}
+
+static void teardown_each(void)
+{
+	tracing_multi_race__destroy(skel);
+	skel = NULL;
+}
+
+static const struct multi_subtest subtests[] = {
+	{ "links", test_links },
+	{ "tracers", test_tracers },
+	{ "modules", test_modules },
+	{ "cpus", test_cpus },
+	{ "all", test_all, .is_long = true },
+};
+
+static const struct multi_suite suite = {
+	.subtests = subtests,
+	.cnt = ARRAY_SIZE(subtests),
+	.setup = multi_init,
+	.teardown = multi_fini,
+	.setup_each = setup_each,
+	.teardown_each = teardown_each,
+};
+
+void serial_test_tracing_multi_link_race(void)
+{
+	multi_run_suite(&suite);
+}

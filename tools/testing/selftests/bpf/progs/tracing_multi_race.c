@@ -1,0 +1,111 @@
+// SPDX-License-Identifier: GPL-2.0
+/* Programs that count calls, and others that come and go on the same functions. */
+#include "vmlinux.h"
+#include <bpf/bpf_helpers.h>
+#include <bpf/bpf_tracing.h>
+
+char _license[] SEC("license") = "GPL";
+
+#define MAX_COUNTED 16
+
+/* who calls the functions: loading bpf_testmod does, too */
+int tid;
+/* by cookie */
+__u64 entry_hits[MAX_COUNTED], exit_hits[MAX_COUNTED], updated_hits[MAX_COUNTED];
+__u64 toggled_hits;
+
+static __always_inline int count(void *ctx, __u64 *hits)
+{
+	if ((__u32)bpf_get_current_pid_tgid() == tid)
+		__sync_fetch_and_add(&hits[bpf_get_attach_cookie(ctx) % MAX_COUNTED], 1);
+	return 0;
+}
+
+/* what stays */
+SEC("fentry.multi")
+int count_entry(void *ctx)
+{
+	return count(ctx, entry_hits);
+}
+
+SEC("fexit.multi")
+int count_exit(void *ctx)
+{
+	return count(ctx, exit_hits);
+}
+
+/* what takes turns in one link that stays */
+SEC("fentry.multi")
+int updated_first(void *ctx)
+{
+	return count(ctx, updated_hits);
+}
+
+SEC("fentry.multi")
+int updated_second(void *ctx)
+{
+	return count(ctx, updated_hits);
+}
+
+/* what comes and goes */
+static __always_inline int toggled(void)
+{
+	__sync_fetch_and_add(&toggled_hits, 1);
+	return 0;
+}
+
+SEC("fentry.multi")
+int toggled_entry(void *ctx)
+{
+	return toggled();
+}
+
+SEC("fexit.multi")
+int toggled_exit(void *ctx)
+{
+	return toggled();
+}
+
+SEC("fentry.multi")
+int toggled_module(void *ctx)
+{
+	return toggled();
+}
+
+SEC("fentry/bpf_fentry_test7")
+int single_entry(void *ctx)
+{
+	return toggled();
+}
+
+SEC("fexit/bpf_fentry_test7")
+int single_exit(void *ctx)
+{
+	return toggled();
+}
+
+SEC("lsm/bpf")
+int BPF_PROG(lsm_hook, int cmd, union bpf_attr *attr, unsigned int size, int ret)
+{
+	toggled();
+	return ret;
+}
+
+SEC("kprobe.multi")
+int kprobes(void *ctx)
+{
+	return toggled();
+}
+
+/* never attached: running them calls bpf_fentry_test* and bpf_modify_return_test* */
+SEC("fentry/bpf_fentry_test1")
+int run_fentry_tests(void *ctx)
+{
+	return 0;
+}
+
+SEC("fmod_ret/bpf_modify_return_test")
+int run_modify_tests(void *ctx)
+{
+	return 0;
+}
