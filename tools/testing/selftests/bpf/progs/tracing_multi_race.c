@@ -8,17 +8,24 @@ char _license[] SEC("license") = "GPL";
 
 #define MAX_COUNTED 16
 
-/* who calls the functions: loading bpf_testmod does, too */
+/* who calls the functions */
 int tid;
 /* by cookie */
-__u64 entry_hits[MAX_COUNTED], exit_hits[MAX_COUNTED], updated_hits[MAX_COUNTED];
-__u64 toggled_hits;
+__u64 entry_hits[MAX_COUNTED], exit_hits[MAX_COUNTED], updated_hits[2][MAX_COUNTED];
+/* by program */
+__u64 toggled_entry_hits, toggled_exit_hits, toggled_module_hits;
+__u64 single_entry_hits, single_exit_hits, lsm_hits, kprobe_hits;
+
+static __always_inline int add(__u64 *hits)
+{
+	if ((__u32)bpf_get_current_pid_tgid() == tid)
+		__sync_fetch_and_add(hits, 1);
+	return 0;
+}
 
 static __always_inline int count(void *ctx, __u64 *hits)
 {
-	if ((__u32)bpf_get_current_pid_tgid() == tid)
-		__sync_fetch_and_add(&hits[bpf_get_attach_cookie(ctx) % MAX_COUNTED], 1);
-	return 0;
+	return add(&hits[bpf_get_attach_cookie(ctx) % MAX_COUNTED]);
 }
 
 /* what stays */
@@ -38,63 +45,57 @@ int count_exit(void *ctx)
 SEC("fentry.multi")
 int updated_first(void *ctx)
 {
-	return count(ctx, updated_hits);
+	return count(ctx, updated_hits[0]);
 }
 
 SEC("fentry.multi")
 int updated_second(void *ctx)
 {
-	return count(ctx, updated_hits);
+	return count(ctx, updated_hits[1]);
 }
 
 /* what comes and goes */
-static __always_inline int toggled(void)
-{
-	__sync_fetch_and_add(&toggled_hits, 1);
-	return 0;
-}
-
 SEC("fentry.multi")
 int toggled_entry(void *ctx)
 {
-	return toggled();
+	return add(&toggled_entry_hits);
 }
 
 SEC("fexit.multi")
 int toggled_exit(void *ctx)
 {
-	return toggled();
+	return add(&toggled_exit_hits);
 }
 
 SEC("fentry.multi")
 int toggled_module(void *ctx)
 {
-	return toggled();
+	return add(&toggled_module_hits);
 }
 
 SEC("fentry/bpf_fentry_test7")
 int single_entry(void *ctx)
 {
-	return toggled();
+	return add(&single_entry_hits);
 }
 
 SEC("fexit/bpf_fentry_test7")
 int single_exit(void *ctx)
 {
-	return toggled();
+	return add(&single_exit_hits);
 }
 
 SEC("lsm/bpf")
 int BPF_PROG(lsm_hook, int cmd, union bpf_attr *attr, unsigned int size, int ret)
 {
-	toggled();
+	add(&lsm_hits);
 	return ret;
 }
 
 SEC("kprobe.multi")
 int kprobes(void *ctx)
 {
-	return toggled();
+	return add(&kprobe_hits);
 }
 
 /* never attached: running them calls bpf_fentry_test* and bpf_modify_return_test* */
