@@ -77,19 +77,29 @@ static int close_link(int fd)
 	return 0;
 }
 
-/* The link stays until its program has run. */
-static int hold_link(int fd, const __u64 *hits)
+/* Until the program has run, so that what comes and goes is not gone before that. */
+static int wait_hit(const __u64 *hits)
 {
 	__u64 before = __atomic_load_n(hits, __ATOMIC_SEQ_CST);
-	int i, err = -ENODATA;
+	int i;
 
-	for (i = 0; i < RETRIES && fd >= 0 && err; i++) {
+	for (i = 0; i < RETRIES; i++) {
 		if (stopped() || __atomic_load_n(hits, __ATOMIC_SEQ_CST) != before)
-			err = 0;
-		else
-			usleep(RETRY_US / 10);
+			return 0;
+		usleep(RETRY_US / 10);
 	}
-	return close_link(fd) ?: err;
+	return -ENODATA;
+}
+
+static int hold_link(int fd, const __u64 *hits)
+{
+	int err;
+
+	if (fd < 0)
+		return fd;
+	err = wait_hit(hits);
+	close(fd);
+	return err;
 }
 
 static int step_entry(struct racer *r)
@@ -106,10 +116,13 @@ static int step_exit(struct racer *r)
 
 static int step_update(struct racer *r)
 {
+	bool second = r->steps % 2 == 0;
 	const struct bpf_program *prog;
 
-	prog = r->steps % 2 ? skel->progs.updated_first : skel->progs.updated_second;
-	return bpf_link_update(updated_fd, bpf_program__fd(prog), NULL) ? -errno : 0;
+	prog = second ? skel->progs.updated_second : skel->progs.updated_first;
+	if (bpf_link_update(updated_fd, bpf_program__fd(prog), NULL))
+		return -errno;
+	return wait_hit(&skel->bss->updated_hits[second][1]);
 }
 
 static int toggle_single(const struct bpf_program *prog, const __u64 *hits)
@@ -339,15 +352,16 @@ static int step_perf(struct racer *r)
 		.exclude_callchain_user = 1,
 	};
 	struct perf_event_mmap_page *page;
-	int fd;
+	int fd, err;
 
 	fd = syscall(__NR_perf_event_open, &attr, -1, 0, -1, PERF_FLAG_FD_CLOEXEC);
 	if (fd < 0)
 		return -errno;
 	page = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
 	if (page == MAP_FAILED) {
+		err = -errno;
 		close(fd);
-		return -errno;
+		return err;
 	}
 	usleep(10000);
 	perf_bytes += page->data_head;
