@@ -107,6 +107,14 @@ use_kernel()
 	KOUT+=-$name
 }
 
+# variant_says KEY: what the comment "# KEY: …" of the kernel's variant says, if any.
+variant_says()
+{
+	local file=$TOP/configs/variants/$SERIES_KERNEL.config
+
+	[[ -z $SERIES_KERNEL ]] || sed -n "s/^# $1: //p" "$file"
+}
+
 # fragments: the config fragments of the test kernel.
 fragments()
 {
