@@ -7,10 +7,13 @@
 
 /*
  * percpu_ref_get() and percpu_ref_put() for tracers. They call no function, which
- * could be traced in turn, and which would be most of their cost: not
- * rcu_read_lock(), but disabled preemption keeps the percpu_ref from becoming
- * atomic meanwhile. Grace periods wait for that as well, and percpu_ref_kill() and
- * the others wait for one.
+ * could be traced in turn, and which would be most of their cost; except to reschedule
+ * when that is due, and the release function.
+ *
+ * Not rcu_read_lock() but disabled preemption keeps the per-CPU counts from being
+ * added up between the look at the mode and the change of the count:
+ * percpu_ref_switch_to_atomic_rcu() does that after a grace period, which waits for
+ * disabled preemption as well.
  */
 
 /**
@@ -38,7 +41,8 @@ static __always_inline void percpu_ref_get_notrace(struct percpu_ref *ref)
  * percpu_ref_put_notrace - decrement a percpu refcount in a tracer
  * @ref: percpu_ref to put
  *
- * If the count is 0 then, calls the release function, with preemption disabled.
+ * Decrement the count, and if it is 0 then, call the release function, with
+ * preemption disabled.
  *
  * This function is safe to call as long as @ref is between init and exit, in any
  * context in which RCU is watching.

@@ -12,7 +12,7 @@
 /* How many tasks of a CPU have migration disabled */
 DECLARE_PER_CPU(unsigned int, sched_nr_pinned);
 
-void migrate_enable_set_cpus_allowed(void);
+void migrate_enable_set_cpus_allowed(struct task_struct *p);
 
 /**
  * __migrate_disable - migrate_disable() without a call
@@ -39,18 +39,6 @@ static __always_inline void __migrate_disable(void)
 	guard(preempt)();
 	__this_cpu_inc(sched_nr_pinned);
 	p->migration_disabled = 1;
-}
-
-/*
- * Mustn't clear migration_disabled() until cpus_ptr points back at the
- * regular cpus_mask, otherwise things that race (eg.
- * select_fallback_rq) get confused.
- */
-static __always_inline void migrate_enable_unpin(struct task_struct *p)
-{
-	barrier();
-	p->migration_disabled = 0;
-	__this_cpu_dec(sched_nr_pinned);
 }
 
 /**
@@ -82,9 +70,15 @@ static __always_inline void __migrate_enable(void)
 	 */
 	guard(preempt)();
 	if (unlikely(p->cpus_ptr != &p->cpus_mask))
-		migrate_enable_set_cpus_allowed();
-	else
-		migrate_enable_unpin(p);
+		migrate_enable_set_cpus_allowed(p);
+	/*
+	 * Mustn't clear migration_disabled() until cpus_ptr points back at the
+	 * regular cpus_mask, otherwise things that race (eg.
+	 * select_fallback_rq) get confused.
+	 */
+	barrier();
+	p->migration_disabled = 0;
+	__this_cpu_dec(sched_nr_pinned);
 }
 
 #else
