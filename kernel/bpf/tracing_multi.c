@@ -1012,7 +1012,12 @@ static void tracing_multi_put_bad_idx(const struct tracing_multi_req *req, bpfpt
  * the call as a whole; -EINVAL, -EBADF, -ENOENT, -EOPNOTSUPP, -ENOTSUPP, -EBUSY,
  * -E2BIG for a refused target, whose index then is in bad_idx; -ENOMEM, -EPERM
  * (bpf_jit_limit), -EMFILE, -ENFILE, -ENOSPC for lack of resources; -EINTR if
- * the task was killed. On failure nothing is attached.
+ * the task was killed; -ENXIO or -EIO if ftrace is dead. On failure nothing is
+ * attached. An fd that isn't open is -EBADF, one of something else -EINVAL.
+ *
+ * Fds are looked at first, then what each target is, then whether it can be attached:
+ * bad_idx is that of the first refused one in the step that failed, which a target
+ * that a later step would refuse can be in front of.
  */
 int bpf_tracing_multi_attach(struct bpf_prog *prog, const union bpf_attr *attr, bpfptr_t uattr,
 			     u32 uattr_size)

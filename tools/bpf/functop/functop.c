@@ -89,6 +89,9 @@ static __u64 missed_before;
 
 static double start_time;
 
+/* Ctrl-C was pressed */
+static bool interrupted;
+
 /* what libbpf has to say about the current step, told only if it fails */
 static char libbpf_log[16 * 1024];
 
@@ -761,20 +764,20 @@ static void get_totals(struct functop_bpf *skel, struct totals *totals)
 	}
 }
 
-static void print_errors(__u32 index)
+static void print_errors(FILE *f, __u32 index)
 {
 	const struct error_stat *stat = func_errors(index), *end = errors + errors_cnt;
 
 	for (; stat < end && stat->key.index == index; stat++) {
 		if (stat->key.error)
-			printf("  %5d %-40s %9llu\n", stat->key.error,
-			       strerror(-stat->key.error), stat->cnt);
+			fprintf(f, "  %5d %-40s %9llu\n", stat->key.error,
+				strerror(-stat->key.error), stat->cnt);
 		else
-			printf("  below %-40d %9llu\n", -MAX_ERRNO, stat->cnt);
+			fprintf(f, "  below %-40d %9llu\n", -MAX_ERRNO, stat->cnt);
 	}
 }
 
-static void print_hist(const struct func_hist *hist)
+static void print_hist(FILE *f, const struct func_hist *hist)
 {
 	static const char stars[] = "******************************";
 	int i, first = -1, last = -1, width;
@@ -794,62 +797,124 @@ static void print_hist(const struct func_hist *hist)
 
 	for (i = first; i <= last; i++) {
 		width = hist->slots[i] * (sizeof(stars) - 1) / max;
-		printf("  %12llu -> %-12llu ns %9llu |%-*.*s|\n",
-		       i ? 1ULL << i : 0, (1ULL << (i + 1)) - 1, hist->slots[i],
-		       (int)sizeof(stars) - 1, width, stars);
+		fprintf(f, "  %12llu -> %-12llu ns %9llu |%-*.*s|\n",
+			i ? 1ULL << i : 0, (1ULL << (i + 1)) - 1, hist->slots[i],
+			(int)sizeof(stars) - 1, width, stars);
 	}
 }
 
-static void print_func(__u32 index)
+static void print_func(FILE *f, __u32 index)
 {
 	const struct func *func = &funcs.elems[index];
 	const struct func_stat *stat = &func->stat;
 	char name[256];
 
 	snprintf(name, sizeof(name), func->module ? "%s [%s]" : "%s", func->name, func->module);
-	printf("%-30s %9llu ", name, stat->calls);
+	fprintf(f, "%-29s %9llu ", name, stat->calls);
 
 	if (func->timed && func->ret != RET_OTHER)
-		printf("%7llu ", stat->errors);
+		fprintf(f, "%7llu ", stat->errors);
 	else
-		printf("%7s ", "-");
+		fprintf(f, "%7s ", "-");
 
 	if (stat->returns)
-		printf("%10.3f %10.3f %10.3f\n", stat->total_ns / 1e3 / stat->returns,
-		       stat->max_ns / 1e3, stat->total_ns / 1e6);
+		fprintf(f, "%10.3f %10.3f %10.3f\n", stat->total_ns / 1e3 / stat->returns,
+			stat->max_ns / 1e3, stat->total_ns / 1e6);
 	else
-		printf("%10s %10s %10s\n", "-", "-", "-");
+		fprintf(f, "%10s %10s %10s\n", "-", "-", "-");
 
 	if (errors)
-		print_errors(index);
+		print_errors(f, index);
 	if (hists)
-		print_hist(&hists[index]);
+		print_hist(f, &hists[index]);
 }
 
-/* At most rows functions, all of them if it is 0 */
-static void print_table(struct functop_bpf *skel, size_t rows)
+/* At most max functions, most time first, in lines of 80 columns */
+static void print_funcs(FILE *f, size_t max)
+{
+	size_t i;
+
+	fprintf(f, "%-29s %9s %7s %10s %10s %10s\n",
+		"FUNCTION", "CALLS", "ERRORS", "AVG us", "MAX us", "TOTAL ms");
+	for (i = 0; i < funcs.cnt && i < max; i++) {
+		if (funcs.elems[funcs.order[i]].stat.calls)
+			print_func(f, funcs.order[i]);
+	}
+}
+
+static void print_totals(FILE *f, struct functop_bpf *skel)
 {
 	struct totals totals;
-	size_t i;
 
 	get_totals(skel, &totals);
 
-	printf("%-30s %9s %7s %10s %10s %10s\n",
-	       "FUNCTION", "CALLS", "ERRORS", "AVG us", "MAX us", "TOTAL ms");
-	for (i = 0; i < funcs.cnt && (!rows || i < rows); i++) {
-		if (funcs.elems[funcs.order[i]].stat.calls)
-			print_func(funcs.order[i]);
+	fprintf(f, "\n%zu of %zu functions called, %llu calls",
+		totals.called, funcs.cnt, totals.calls);
+	if (totals.missed)
+		fprintf(f, ", %llu missed (recursion)", totals.missed);
+	if (totals.untimed)
+		fprintf(f, ", %llu not timed or not returned", totals.untimed);
+	if (skel->bss->no_error)
+		fprintf(f, ", %llu errors not told apart", skel->bss->no_error);
+	fprintf(f, "\n");
+}
+
+/* How much of the text are the lines that fit into so many rows, and how many of
+ * these they take
+ */
+static size_t fit_rows(const char *text, size_t cols, size_t rows, size_t *used)
+{
+	const char *line = text, *end;
+	size_t cnt;
+
+	*used = 0;
+	while ((end = strchr(line, '\n'))) {
+		/* what is too long for one row goes on in the next */
+		cnt = line == end ? 1 : (end - line + cols - 1) / cols;
+		if (cnt > rows - *used)
+			break;
+		*used += cnt;
+		line = end + 1;
 	}
 
-	printf("\n%zu of %zu functions called, %llu calls",
-	       totals.called, funcs.cnt, totals.calls);
-	if (totals.missed)
-		printf(", %llu missed (recursion)", totals.missed);
-	if (totals.untimed)
-		printf(", %llu not timed or not returned", totals.untimed);
-	if (skel->bss->no_error)
-		printf(", %llu errors not told apart", skel->bss->no_error);
-	printf("\n");
+	return line - text;
+}
+
+/* As many lines of the table as the terminal has room for, and the totals */
+static void print_screen(struct functop_bpf *skel)
+{
+	size_t table_len, totals_len, rows, cols, used;
+	char *table = NULL, *totals = NULL;
+	struct winsize size = {};
+	FILE *f;
+
+	ioctl(STDOUT_FILENO, TIOCGWINSZ, &size);
+	/* the cursor is below */
+	rows = (size.ws_row ?: 24) - 1;
+	cols = size.ws_col ?: 80;
+
+	f = open_memstream(&table, &table_len);
+	if (!f)
+		return;
+	print_funcs(f, rows);
+	if (fclose(f))
+		goto out;
+
+	f = open_memstream(&totals, &totals_len);
+	if (!f)
+		goto out;
+	print_totals(f, skel);
+	if (fclose(f))
+		goto out;
+
+	/* clear the screen */
+	printf("\033[H\033[2J");
+	totals_len = fit_rows(totals, cols, rows, &used);
+	table_len = fit_rows(table, cols, rows - used, &used);
+	printf("%.*s%.*s", (int)table_len, table, (int)totals_len, totals);
+out:
+	free(table);
+	free(totals);
 }
 
 static void print_json_errors(__u32 index)
@@ -946,39 +1011,41 @@ static void print_json(struct functop_bpf *skel)
 	printf("]}\n");
 }
 
-/* How many functions the terminal has room for, besides what is around them */
-static size_t terminal_rows(void)
+/* Is the table always at the top of the terminal? */
+static bool clears_screen(void)
 {
-	struct winsize size;
+	return env.interval && !env.json && isatty(STDOUT_FILENO);
+}
 
-	if (ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) || size.ws_row < 5)
-		return 20;
-	return size.ws_row - 4;
+static void show_table(struct functop_bpf *skel, bool last)
+{
+	if (clears_screen()) {
+		if (!last) {
+			print_screen(skel);
+			return;
+		}
+		printf("\033[H\033[2J");
+	} else if (env.interval) {
+		printf("%s%.3f s:\n", last ? "all of " : "", now() - start_time);
+	}
+
+	print_funcs(stdout, funcs.cnt);
+	print_totals(stdout, skel);
+	if (env.interval && !last)
+		printf("\n");
 }
 
 static void show(struct functop_bpf *skel, bool last)
 {
-	size_t rows = 0;
-
 	sum_stats();
 	qsort(funcs.order, funcs.cnt, sizeof(*funcs.order), order_cmp);
 	if (errors)
 		read_errors(skel);
 
-	if (env.json) {
+	if (env.json)
 		print_json(skel);
-	} else {
-		if (env.interval && isatty(STDOUT_FILENO)) {
-			/* clear the screen */
-			printf("\033[H\033[2J");
-			rows = last ? 0 : terminal_rows();
-		} else if (env.interval) {
-			printf("%s%.3f s:\n", last ? "all of " : "", now() - start_time);
-		}
-		print_table(skel, rows);
-		if (env.interval && !last)
-			printf("\n");
-	}
+	else
+		show_table(skel, last);
 	fflush(stdout);
 }
 
@@ -1050,12 +1117,16 @@ static double min_secs(double a, double b)
 static bool wait_signal(const sigset_t *signals, double secs)
 {
 	struct timespec ts;
+	int sig;
 
 	secs = secs > 0 ? min_secs(secs, 3600) : 0;
 	ts.tv_sec = secs;
 	ts.tv_nsec = (secs - ts.tv_sec) * 1e9;
 
-	return sigtimedwait(signals, NULL, &ts) > 0;
+	sig = sigtimedwait(signals, NULL, &ts);
+	if (sig == SIGINT)
+		interrupted = true;
+	return sig > 0;
 }
 
 /* Shows tables until the command ends, time is over, or Ctrl-C is pressed */
@@ -1133,9 +1204,14 @@ static int run(struct functop_bpf *skel, const char *started)
 
 	if (env.cmd)
 		err = end_cmd(&cmd, &signals);
-	if (!err)
-		show(skel, true);
-	return err;
+	if (err)
+		return err;
+
+	/* the terminal has shown "^C", and is still in that line */
+	if (interrupted && !clears_screen() && isatty(STDOUT_FILENO))
+		putchar('\n');
+	show(skel, true);
+	return 0;
 }
 
 static void warn_load(int err)

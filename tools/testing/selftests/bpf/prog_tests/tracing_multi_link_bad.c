@@ -109,6 +109,10 @@ static void test_too_many(void)
 	multi_create_refused(&attr, -E2BIG, MULTI_NO_IDX, "limit + 1");
 	TM(attr, cnt) = ~0U;
 	multi_create_refused(&attr, -E2BIG, MULTI_NO_IDX, "largest cnt");
+	/* the limit itself is not too many: it is tried to copy that many ids */
+	TM(attr, cnt) = MAX_CNT;
+	TM(attr, ids) = ~0xfffULL;
+	multi_create_refused(&attr, -EFAULT, MULTI_NO_IDX, "limit");
 }
 
 static void test_bad_pointers(void)
@@ -186,6 +190,26 @@ static void test_bad_fd(void)
 		multi_refused(skel->progs.untyped, &t, -EINVAL, 1, "BTF of a program");
 	}
 	btf__free(btf);
+}
+
+/* Just another name for what 0 means */
+static void test_vmlinux_fd(void)
+{
+	struct multi_targets t = good;
+	int fd, i;
+
+	fd = multi_open_module_btf("vmlinux");
+	if (!ASSERT_OK_FD(fd, "fd of vmlinux' BTF"))
+		return;
+	t.fds[1] = fd;
+	multi_attached(skel->progs.untyped, &t, "fd and 0");
+	t.ids[2] = t.ids[1];
+	multi_refused(skel->progs.untyped, &t, -EINVAL, 2, "one function twice");
+	t = good;
+	for (i = 0; i < t.cnt; i++)
+		t.fds[i] = fd;
+	multi_attached(skel->progs.untyped, &t, "fd only");
+	close(fd);
 }
 
 static void test_duplicate(void)
@@ -525,6 +549,8 @@ static void skip_attached(const struct bpf_program *prog, const struct multi_tar
 	if (!ASSERT_OK_FD(fd, name))
 		return;
 	ASSERT_EQ(multi_link_count(fd), cnt, name);
+	/* which ones were left out is not told */
+	ASSERT_EQ(TM(attr, bad_idx), MULTI_NO_IDX, "bad_idx untouched");
 	close(fd);
 }
 
@@ -578,6 +604,32 @@ static void test_skip_bad_fd(void)
 	multi_create_refused(&attr, -EBADF, 2, "bad fd");
 }
 
+/* Not the first of all bad targets, but the first one of the first step that refuses any.
+ * There is one step for the fds of all targets, one for what functions they are, and one
+ * for what is attached to them already. This can't be done target by target: the names of
+ * one object are looked up together, and many functions are patched together.
+ */
+static void test_bad_idx_order(void)
+{
+	struct multi_targets t = {};
+
+	if (multi_link(skel->progs.untyped, &good, "attach") < 0)
+		return;
+	t.ids[t.cnt++] = good.ids[0];
+	if (!multi_add(&t, "migrate_disable"))
+		return;
+	multi_refused(skel->progs.untyped, &t, -EINVAL, 1, "busy, denied");
+	t.ids[0] = t.ids[1];
+	t.ids[1] = good.ids[0];
+	multi_refused(skel->progs.untyped, &t, -EINVAL, 0, "denied, busy");
+	t.fds[1] = 1 << 20;
+	multi_refused(skel->progs.untyped, &t, -EBADF, 1, "denied, bad fd");
+	t.ids[0] = good.ids[1];
+	multi_refused(skel->progs.untyped, &t, -EBADF, 1, "busy, bad fd");
+	t.fds[1] = 0;
+	multi_refused(skel->progs.untyped, &t, -EBUSY, 0, "busy, busy");
+}
+
 static bool setup(void)
 {
 	if (!multi_init())
@@ -605,6 +657,7 @@ static const struct multi_subtest subtests[] = {
 	{ "bad_pointers", test_bad_pointers },
 	{ "tgt_fds_flag", test_tgt_fds_flag },
 	{ "bad_fd", test_bad_fd },
+	{ "vmlinux_fd", test_vmlinux_fd },
 	{ "duplicate", test_duplicate },
 	{ "alias", test_alias },
 	{ "bad_ids", test_bad_ids },
@@ -622,6 +675,7 @@ static const struct multi_subtest subtests[] = {
 	{ "skip_invalid", test_skip_invalid },
 	{ "skip_busy", test_skip_busy },
 	{ "skip_bad_fd", test_skip_bad_fd },
+	{ "bad_idx_order", test_bad_idx_order },
 };
 
 static const struct multi_suite suite = {

@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
 /* What bpftool shows of tracing multi-links, and does with them. */
+#include <sys/ptrace.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
+#include <linux/ptrace.h>
 #include <test_progs.h>
 #include "tracing_multi_helpers.h"
 #include "tracing_multi_auto.skel.h"
@@ -151,6 +154,21 @@ static void addr_str(char *buf, size_t size, const char *fmt, const char *sym)
 	snprintf(buf, size, fmt, addr);
 }
 
+/* The program's first function is the one that has its name */
+static void prog_addr_str(char *buf, size_t size, const char *fmt, const struct bpf_program *prog)
+{
+	struct bpf_prog_info info = {};
+	__u32 len = sizeof(info);
+	__u64 addr = 0;
+
+	/* as many as there is room for are written */
+	info.jited_ksyms = ptr_to_u64(&addr);
+	info.nr_jited_ksyms = 1;
+	ASSERT_OK(bpf_prog_get_info_by_fd(bpf_program__fd(prog), &info, &len), "jited_ksyms");
+	ASSERT_NEQ(addr, 0, "address of program");
+	snprintf(buf, size, fmt, (unsigned long long)addr);
+}
+
 static void test_show_json(void)
 {
 	__u32 testmod_id = multi_btf_obj_id(multi_module_fd("bpf_testmod"));
@@ -178,10 +196,11 @@ static void test_show_json(void)
 	func_json(func, sizeof(func), 2, addr, "btf", testmod_id, "bpf_testmod_multi_1",
 		  "\"bpf_testmod\"");
 	check_has(out, func);
-	func_json(func, sizeof(func), 3, "", "prog", prog_id(target->progs.target_tc),
+	/* kallsyms has it by another name */
+	prog_addr_str(addr, sizeof(addr), "%llu", target->progs.target_tc);
+	func_json(func, sizeof(func), 3, addr, "prog", prog_id(target->progs.target_tc),
 		  "target_tc", "null");
-	/* what its address is, is not told in kallsyms under that name */
-	check_has(out, strchr(func, ','));
+	check_has(out, func);
 	free(out);
 
 	/* among all links, too */
@@ -227,7 +246,8 @@ static void test_show_plain(void)
 	check_line(out, 1, addr, "btf", vmlinux_obj_id(), "bpf_fentry_test2");
 	addr_str(addr, sizeof(addr), "\n\t%016llx", "bpf_testmod_multi_1");
 	check_line(out, 2, addr, "btf", testmod_id, "bpf_testmod_multi_1 [bpf_testmod]");
-	check_line(out, 3, "", "prog", prog_id(target->progs.target_tc), "target_tc");
+	prog_addr_str(addr, sizeof(addr), "\n\t%016llx", target->progs.target_tc);
+	check_line(out, 3, addr, "prog", prog_id(target->progs.target_tc), "target_tc");
 	free(out);
 out:
 	close(fd);
@@ -509,6 +529,139 @@ static void test_feature(void)
 	free(out);
 }
 
+/* Kernels with less than this one, for a bpftool that is traced */
+struct lesser_kernel {
+	bool no_multi;		/* no multi-links at all */
+	bool no_fmod_ret;
+	bool no_typed;
+	bool no_flags;		/* of BPF_LINK_CREATE */
+};
+
+/* Make a field of a system call's attr one that no kernel knows. */
+static void spoil(pid_t pid, __u64 attr, int offset)
+{
+	void *addr = (void *)(unsigned long)(attr + offset);
+	long word = ptrace(PTRACE_PEEKDATA, pid, addr, 0);
+
+	memset(&word, 0xff, sizeof(__u32));
+	ptrace(PTRACE_POKEDATA, pid, addr, word);
+}
+
+static __u32 peek(pid_t pid, __u64 attr, int offset)
+{
+	long word = ptrace(PTRACE_PEEKDATA, pid, (unsigned long)(attr + offset), 0);
+	__u32 val;
+
+	memcpy(&val, &word, sizeof(val));
+	return val;
+}
+
+#define PEEK(pid, attr, field) peek(pid, attr, offsetof(union bpf_attr, field))
+#define SPOIL(pid, attr, field) spoil(pid, attr, offsetof(union bpf_attr, field))
+
+/* At the entry of a system call: let it fail if the lesser kernel refuses it. */
+static void be_lesser_kernel(pid_t pid, const struct lesser_kernel *kernel)
+{
+	struct ptrace_syscall_info info = {};
+	__u64 attr;
+	__u32 type;
+
+	if (ptrace(PTRACE_GET_SYSCALL_INFO, pid, sizeof(info), &info) <= 0 ||
+	    info.op != PTRACE_SYSCALL_INFO_ENTRY || info.entry.nr != __NR_bpf)
+		return;
+
+	attr = info.entry.args[1];
+	if (info.entry.args[0] == BPF_PROG_LOAD) {
+		type = PEEK(pid, attr, expected_attach_type);
+		if ((kernel->no_multi && type >= BPF_TRACE_FENTRY_MULTI) ||
+		    (kernel->no_fmod_ret && type == BPF_MODIFY_RETURN_MULTI) ||
+		    (kernel->no_typed && type >= BPF_TRACE_FENTRY_MULTI &&
+		     PEEK(pid, attr, attach_btf_id)))
+			SPOIL(pid, attr, expected_attach_type);
+	} else if (info.entry.args[0] == BPF_LINK_CREATE) {
+		type = PEEK(pid, attr, link_create.attach_type);
+		if (kernel->no_flags && type >= BPF_TRACE_FENTRY_MULTI &&
+		    PEEK(pid, attr, link_create.flags))
+			SPOIL(pid, attr, link_create.flags);
+	}
+}
+
+/* Returns the exit status of the traced process, -1 if it has none. */
+static int trace(pid_t pid, const struct lesser_kernel *kernel)
+{
+	int status, sig = 0;
+
+	if (waitpid(pid, &status, 0) != pid || !WIFSTOPPED(status))
+		return -1;
+	ptrace(PTRACE_SETOPTIONS, pid, 0, PTRACE_O_TRACESYSGOOD | PTRACE_O_EXITKILL);
+	while (!ptrace(PTRACE_SYSCALL, pid, 0, sig)) {
+		if (waitpid(pid, &status, 0) != pid || !WIFSTOPPED(status))
+			break;
+		sig = 0;
+		if (WSTOPSIG(status) == (SIGTRAP | 0x80))
+			be_lesser_kernel(pid, kernel);
+		else if (WSTOPSIG(status) != SIGTRAP)
+			sig = WSTOPSIG(status);
+	}
+	return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+}
+
+/* Load the object's programs, all as ones of a type if that is given, and attach them.
+ * The output must have these texts.
+ */
+static void load_on(const struct lesser_kernel *kernel, const char *type, int status,
+		    const char *text, const char *more)
+{
+	const char *const args[] = { bpftool_path(), "prog", "loadall", "tracing_multi_glob.bpf.o",
+				     PIN_DIR, "autoattach", type ? "type" : NULL, type, NULL };
+	char out[8192] = {};
+	FILE *f = tmpfile();
+	pid_t pid;
+
+	if (!ASSERT_OK_PTR(f, "tmpfile"))
+		return;
+	fflush(NULL);
+	pid = fork();
+	if (pid == 0) {
+		dup2(fileno(f), STDOUT_FILENO);
+		dup2(fileno(f), STDERR_FILENO);
+		ptrace(PTRACE_TRACEME, 0, 0, 0);
+		raise(SIGSTOP);
+		execv(args[0], (char *const *)args);
+		_exit(127);
+	}
+	if (ASSERT_GT(pid, 0, "fork"))
+		ASSERT_EQ(trace(pid, kernel), status, "status");
+	rewind(f);
+	fread(out, 1, sizeof(out) - 1, f);
+	fclose(f);
+	check_has(out, text);
+	check_has(out, more);
+}
+
+/* What libbpf says where the kernel has no, or only upstream's, multi-links */
+static void test_lesser_kernel(void)
+{
+	static const struct lesser_kernel none = { .no_multi = true };
+	static const struct lesser_kernel no_fmod_ret = { .no_fmod_ret = true };
+	static const struct lesser_kernel no_typed = { .no_fmod_ret = true, .no_typed = true };
+	static const struct lesser_kernel no_flags = { .no_fmod_ret = true, .no_flags = true };
+	static const char *const failed = "Error: failed to load object file";
+
+	load_on(&none, NULL, 255, "'but_one': kernel doesn't support tracing multi-links", failed);
+	load_on(&no_fmod_ret, NULL, 255,
+		"'modify': kernel doesn't support fmod_ret in tracing multi-links", failed);
+	load_on(&no_typed, NULL, 255,
+		"'typed': kernel doesn't support typed programs in tracing multi-links", failed);
+	ASSERT_EQ(access(PIN_DIR, F_OK), -1, "nothing pinned");
+	/* What can't be attached is pinned without that, which makes no directory. */
+	ASSERT_OK(mkdir(PIN_DIR, 0700), "mkdir");
+	load_on(&no_flags, "fentry.multi", 0,
+		"'but_one': kernel doesn't support globs in tracing multi-links",
+		"'everywhere': kernel doesn't support tracing multi-links to modules");
+	remove_pins();
+}
+
 static const struct {
 	const char *name;
 	void (*run)(void);
@@ -522,6 +675,7 @@ static const struct {
 	{ "prog_type", test_prog_type },
 	{ "gen_skeleton", test_gen_skeleton },
 	{ "feature", test_feature },
+	{ "lesser_kernel", test_lesser_kernel },
 };
 
 static bool open_and_load(void)

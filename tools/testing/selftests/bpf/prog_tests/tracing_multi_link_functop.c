@@ -35,6 +35,9 @@ struct functop {
 
 static struct functop top;
 
+/* What is started as functop */
+static const char *functop_path = "./functop";
+
 /* Run in functop's process before functop */
 static void (*functop_setup)(void);
 
@@ -76,7 +79,7 @@ static bool read_until(int fd, char *buf, size_t size, size_t *len, const char *
 
 static bool functop_start(const char *arg, va_list args)
 {
-	char *argv[ARGS_MAX] = { "./functop" };
+	char *argv[ARGS_MAX] = { (char *)functop_path };
 	int out[2], err[2], i = 1;
 
 	for (; arg && i < ARGS_MAX - 1; arg = va_arg(args, const char *))
@@ -118,6 +121,17 @@ static bool functop_start(const char *arg, va_list args)
 	return false;
 }
 
+static bool functop_start_args(const char *arg, ...)
+{
+	va_list args;
+	bool ok;
+
+	va_start(args, arg);
+	ok = functop_start(arg, args);
+	va_end(args);
+	return ok;
+}
+
 /* Waits for functop's end, and has its output in top */
 static void functop_wait(void)
 {
@@ -138,6 +152,17 @@ static bool functop_end(void)
 	return ASSERT_OK(top.status, "status");
 }
 
+/* Waits until functop counts */
+static bool functop_started(void)
+{
+	if (ASSERT_TRUE(read_until(top.err_fd, top.err, sizeof(top.err), &top.err_len,
+				   "attached to"), "counts"))
+		return true;
+	functop_wait();
+	printf("%s", top.err);
+	return false;
+}
+
 /* Starts functop, which counts when this returns */
 static bool functop_counts(const char *arg, ...)
 {
@@ -149,13 +174,7 @@ static bool functop_counts(const char *arg, ...)
 	va_end(args);
 	if (!ok)
 		return false;
-
-	if (ASSERT_TRUE(read_until(top.err_fd, top.err, sizeof(top.err), &top.err_len,
-				   "attached to"), "counts"))
-		return true;
-	functop_wait();
-	printf("%s", top.err);
-	return false;
+	return functop_started();
 }
 
 /* Runs functop to its end; it must fail with that status, and say why */
@@ -250,6 +269,58 @@ static long long json_sum(const char *func, const char *array, const char *key)
 	return sum;
 }
 
+/* What the slots tell of the calls: each spans a power of two, the longest call is in
+ * the last one, the first one isn't above the average, and all together they can make
+ * up the total time.
+ */
+static void check_hist(const char *func, const char *name)
+{
+	long long total = json_num(func, "total_ns"), low = 0, high = 0;
+	unsigned long long min = 0, max = 0, calls, last = 0;
+	const char *p = func ? strstr(func, "\"hist\":[") : NULL;
+	int len, slots = 0;
+
+	if (!ASSERT_OK_PTR(p, name))
+		return;
+	p += strlen("\"hist\":[");
+	while (sscanf(p, "{\"min_ns\":%llu,\"max_ns\":%llu,\"calls\":%llu}%n",
+		      &min, &max, &calls, &len) == 3) {
+		ASSERT_EQ(max, min ? 2 * min - 1 : 1, "bounds");
+		ASSERT_GT(max, last, "ascending");
+		ASSERT_GT(calls, 0, "no empty slot");
+		if (!slots++)
+			ASSERT_LE(min, json_num(func, "avg_ns"), "first slot");
+		low += min * calls;
+		high += max * calls;
+		last = max;
+		p += len;
+		p += *p == ',';
+	}
+	ASSERT_GT(slots, 0, name);
+	ASSERT_EQ(*p, ']', name);
+	ASSERT_LE(min, json_num(func, "max_ns"), "last slot");
+	ASSERT_GE(max, json_num(func, "max_ns"), "last slot");
+	ASSERT_LE(low, total, "total time");
+	ASSERT_GE(high, total, "total time");
+}
+
+/* Functions come in the order of their total time, longest first. */
+static void check_order(int exp_functions)
+{
+	const char *p = strstr(top.out, "\"functions\":[");
+	long long total, before = LLONG_MAX;
+	int functions = 0;
+
+	while (p && (p = strstr(p, "{\"name\":"))) {
+		total = json_num(p, "total_ns");
+		ASSERT_LE(total, before, "order");
+		before = total;
+		functions++;
+		p++;
+	}
+	ASSERT_EQ(functions, exp_functions, "functions");
+}
+
 static void check_json(const char *args)
 {
 	char cmd[128];
@@ -278,6 +349,7 @@ static void check_times(const char *func, const char *name)
 	ASSERT_LE(max, total, name);
 	ASSERT_EQ(avg, returns ? total / returns : -1, name);
 	ASSERT_EQ(json_sum(func, "hist", "calls"), returns, name);
+	check_hist(func, name);
 }
 
 static void check_counts(const char *name, int calls, int errors)
@@ -315,6 +387,7 @@ static void test_counts(void)
 	ASSERT_EQ(json_num(top.out, "calls"), (8 + NESTED) * CALLS, "calls");
 	ASSERT_EQ(json_num(top.out, "missed"), 0, "missed");
 	ASSERT_EQ(json_num(top.out, "untimed"), 0, "untimed");
+	check_order(9);
 	check_json("");
 
 	ASSERT_HAS_SUBSTR(json_testmod("int") ?: "", "\"returned\":[{\"error\":-11,\"calls\":10}]",
@@ -498,12 +571,181 @@ static void test_interval_json(void)
 	check_json("--json-lines");
 }
 
+#define CLEAR		"\033[H\033[2J"
+#define TTY_ROWS	12
+
+/* The two ends of the terminal that functop has */
+static int tty_master = -1;
+static int tty_slave = -1;
+
+static bool tty_open(unsigned short cols)
+{
+	const struct winsize size = { .ws_row = TTY_ROWS, .ws_col = cols };
+	int unlock = 0;
+
+	tty_master = open("/dev/ptmx", O_RDWR | O_NOCTTY | O_CLOEXEC);
+	if (!ASSERT_OK_FD(tty_master, "/dev/ptmx"))
+		return false;
+	if (ASSERT_OK(ioctl(tty_master, TIOCSPTLCK, &unlock), "unlock")) {
+		tty_slave = ioctl(tty_master, TIOCGPTPEER, O_RDWR | O_NOCTTY | O_CLOEXEC);
+		if (ASSERT_OK_FD(tty_slave, "slave") &&
+		    ASSERT_OK(ioctl(tty_slave, TIOCSWINSZ, &size), "window"))
+			return true;
+	}
+	if (tty_slave >= 0)
+		close(tty_slave);
+	close(tty_master);
+	return false;
+}
+
+/* In functop's process: it's the one that the terminal's Ctrl-C is for */
+static void tty_setup(void)
+{
+	setsid();
+	ioctl(tty_slave, TIOCSCTTY, 0);
+	dup2(tty_slave, STDIN_FILENO);
+	dup2(tty_slave, STDOUT_FILENO);
+}
+
+/* Starts functop on a terminal, and has its output read from there */
+static bool functop_tty_counts(unsigned short cols, const char *opts)
+{
+	bool ok;
+
+	if (!tty_open(cols))
+		return false;
+	functop_setup = tty_setup;
+	ok = functop_start_args(opts, "-p", own_pid(), TESTMOD "*", NULL);
+	functop_setup = NULL;
+	close(tty_slave);
+	tty_slave = -1;
+	if (!ok) {
+		close(tty_master);
+		return false;
+	}
+	close(top.out_fd);
+	top.out_fd = tty_master;
+	return functop_started();
+}
+
+static bool functop_tty_end(void)
+{
+	/* Ctrl-C */
+	ASSERT_EQ(write(tty_master, "\003", 1), 1, "write");
+	functop_wait();
+	return ASSERT_OK(top.status, "status");
+}
+
+/* The "^C" that the terminal shows isn't in the first line of what follows. */
+static void test_terminal(void)
+{
+	char summary[64];
+
+	snprintf(summary, sizeof(summary), "\n9 of 9 functions called, %d calls\r\n",
+		 (8 + NESTED) * CALLS);
+	if (!functop_tty_counts(100, "-rH"))
+		return;
+	call_testmod(CALLS);
+	if (functop_tty_end()) {
+		ASSERT_HAS_SUBSTR(top.out, "\nFUNCTION ", "header");
+		ASSERT_HAS_SUBSTR(top.out, summary, "summary");
+	}
+
+	if (!functop_tty_counts(100, "--json"))
+		return;
+	call_testmod(1);
+	if (functop_tty_end())
+		ASSERT_HAS_SUBSTR(top.out, "\n{\"secs\":", "object");
+}
+
+/* How many rows of the terminal a text takes */
+static int tty_rows_of(const char *text, int cols)
+{
+	int rows = 0, len;
+	const char *end;
+
+	while (*text) {
+		end = strstr(text, "\r\n");
+		len = end ? end - text : strlen(text);
+		rows += len ? (len + cols - 1) / cols : 1;
+		text += end ? len + 2 : len;
+	}
+	return rows;
+}
+
+static char *last_screen(void)
+{
+	char *p = top.out, *screen = NULL;
+
+	while ((p = strstr(p, CLEAR))) {
+		p += strlen(CLEAR);
+		screen = p;
+	}
+	return screen;
+}
+
+/* min_rows: as long lines have no room in what is left */
+static void check_screen(int cols, int min_rows, const char *last)
+{
+	char *screen, *end;
+	int rows;
+
+	if (!ASSERT_TRUE(read_until(top.out_fd, top.out, sizeof(top.out), &top.out_len, last),
+			 last))
+		return;
+	/* only to the end of this one */
+	end = strstr(top.out, last) + strlen(last);
+	*end = 0;
+	top.out_len = end - top.out;
+	screen = last_screen();
+	if (!ASSERT_OK_PTR(screen, "cleared"))
+		return;
+	ASSERT_STRNEQ(screen, "FUNCTION ", strlen("FUNCTION "), "header");
+	rows = tty_rows_of(screen, cols);
+	/* the cursor is in the last one */
+	ASSERT_LE(rows, TTY_ROWS - 1, "rows");
+	ASSERT_GE(rows, min_rows, "rows");
+}
+
+/* A table that is shown again and again has no more lines than there is room for,
+ * with histograms and errors; the last one has all.
+ */
+static void small_window(int cols, int min_rows)
+{
+	char last[64], *screen;
+
+	if (!functop_tty_counts(cols, "-rHi0.02"))
+		return;
+	call_testmod(CALLS);
+	snprintf(last, sizeof(last), ", %d calls\r\n", (8 + NESTED) * CALLS);
+	check_screen(cols, min_rows, last);
+	if (!functop_tty_end())
+		return;
+
+	screen = last_screen();
+	if (!ASSERT_OK_PTR(screen, "final table"))
+		return;
+	ASSERT_STRNEQ(screen, "FUNCTION ", strlen("FUNCTION "), "header");
+	ASSERT_GT(tty_rows_of(screen, cols), TTY_ROWS, "rows");
+	ASSERT_HAS_SUBSTR(screen, "\nbpf_testmod_functop_void [bpf_testmod]", "final table");
+	ASSERT_HAS_SUBSTR(screen, "|\r\n", "histogram");
+	ASSERT_HAS_SUBSTR(screen, last, "summary");
+}
+
+static void test_small_window(void)
+{
+	small_window(100, TTY_ROWS - 1);
+	/* most lines of the table take two rows each */
+	small_window(60, TTY_ROWS - 2);
+}
+
 /* Both programs use a hash map, whose functions are traced here, too: they are
  * missed once in each run of functop_entry and of functop_exit.
  */
 static void test_missed(void)
 {
 	const char *func;
+	char summary[128];
 
 	if (!functop_counts("--json", "-p", own_pid(), TESTMOD "void",
 			    "htab_map_update_elem", "htab_map_delete_elem", NULL))
@@ -519,6 +761,16 @@ static void test_missed(void)
 	ASSERT_EQ(json_num(top.out, "untimed"), 0, "untimed");
 	func = json_testmod("void");
 	ASSERT_EQ(json_num(func, "returns"), CALLS, "returns");
+
+	if (!functop_counts("-p", own_pid(), TESTMOD "void", "htab_map_update_elem",
+			    "htab_map_delete_elem", NULL))
+		return;
+	call_testmod(CALLS);
+	if (!functop_end())
+		return;
+	snprintf(summary, sizeof(summary),
+		 "\n1 of 3 functions called, %d calls, %d missed (recursion)\n", CALLS, 2 * CALLS);
+	ASSERT_HAS_SUBSTR(top.out, summary, "summary");
 }
 
 /* Reads from the pipe byte after byte, until it is killed */
@@ -636,13 +888,26 @@ static void test_command(void)
 	ASSERT_HAS_SUBSTR(top.err, "can't run '/no/such/command': No such file", "no such command");
 }
 
+/* It counts for as long as asked for at least, by its own clock, and by ours (which
+ * also has the time that it takes to start).
+ */
 static void test_duration(void)
 {
-	if (!functop_counts("-d", "0.05", "--json", TESTMOD "*", NULL))
+	__u64 start = get_time_ns(), ms;
+	double secs = 0;
+	int n;
+
+	if (!functop_counts("-d", "0.3", "--json", TESTMOD "*", NULL))
 		return;
 	functop_wait();
 	ASSERT_OK(top.status, "status");
 	ASSERT_EQ(json_num(top.out, "matched"), 9, "matched");
+	n = sscanf(top.out, "{\"secs\":%lf,", &secs);
+	ASSERT_EQ(n, 1, "secs");
+	ms = secs * 1000 + 0.5;
+	ASSERT_GE(ms, 300, "its time in ms");
+	/* its time is rounded */
+	ASSERT_GE((get_time_ns() - start) / 1000000 + 1, ms, "our time in ms");
 }
 
 static void test_bad_input(void)
@@ -744,17 +1009,6 @@ static void trace_functop(pid_t pid)
 	}
 }
 
-static bool functop_start_args(const char *arg, ...)
-{
-	va_list args;
-	bool ok;
-
-	va_start(args, arg);
-	ok = functop_start(arg, args);
-	va_end(args);
-	return ok;
-}
-
 static void test_no_feature(void)
 {
 	functop_setup = trace_me;
@@ -768,6 +1022,28 @@ static void test_no_feature(void)
 		ASSERT_STREQ(top.out, "", "no table");
 	}
 	functop_setup = NULL;
+}
+
+/* bpftool, run as on such a kernel, too. It writes to the end before it's read. */
+static void test_no_feature_bpftool(void)
+{
+	/* test_progs of a flavor runs in a directory below */
+	static const char *const paths[] = { "./tools/sbin/bpftool", "../tools/sbin/bpftool" };
+
+	functop_path = paths[!!access(paths[0], X_OK)];
+	functop_setup = trace_me;
+	if (functop_start_args("-j", "feature", "probe", "kernel", NULL)) {
+		ASSERT_GE(fcntl(top.out_fd, F_SETPIPE_SZ, OUTPUT_MAX), OUTPUT_MAX, "pipe's size");
+		trace_functop(top.pid);
+		functop_wait();
+		ASSERT_OK(top.status, "status");
+		ASSERT_HAS_SUBSTR(top.out, "\"have_bounded_loops\":true", "another feature");
+		ASSERT_HAS_SUBSTR(top.out, "\"have_tracing_multi_link\":false", "no feature");
+		ASSERT_HAS_SUBSTR(top.out, "\"have_tracing_multi_link_fmod_ret\":false",
+				  "no feature for fmod_ret");
+	}
+	functop_setup = NULL;
+	functop_path = "./functop";
 }
 
 static void test_help(void)
@@ -795,6 +1071,10 @@ void serial_test_tracing_multi_link_functop(void)
 		test_interval();
 	if (test__start_subtest("interval_json"))
 		test_interval_json();
+	if (test__start_subtest("terminal"))
+		test_terminal();
+	if (test__start_subtest("small_window"))
+		test_small_window();
 	if (test__start_subtest("missed"))
 		test_missed();
 	if (test__start_subtest("inside"))
@@ -809,6 +1089,8 @@ void serial_test_tracing_multi_link_functop(void)
 		test_no_permission();
 	if (test__start_subtest("no_feature"))
 		test_no_feature();
+	if (test__start_subtest("no_feature_bpftool"))
+		test_no_feature_bpftool();
 	if (test__start_subtest("help"))
 		test_help();
 }

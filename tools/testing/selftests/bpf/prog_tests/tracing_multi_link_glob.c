@@ -7,6 +7,7 @@
 #include <test_progs.h>
 #include "tracing_multi_helpers.h"
 #include "tracing_multi_glob.skel.h"
+#include "tracing_multi_glob_fail.skel.h"
 #include "tracing_multi_target.skel.h"
 
 #define NR_CALLED 9	/* bpf_fentry_test1 to 9 */
@@ -183,6 +184,86 @@ static void test_bad_patterns(void)
 		ASSERT_HAS_SUBSTR(log, bad[i].msg, "message");
 		free(log);
 	}
+}
+
+/* One of the programs, loaded, and attached to what its section says: must fail in that
+ * step with that error, and tell of what.
+ */
+struct bad_section {
+	const char *prog;
+	bool loads;
+	int err;
+	const char *msg;
+};
+
+static void check_bad_section(const struct bad_section *bad)
+{
+	struct tracing_multi_glob_fail *fail;
+	struct bpf_program *prog = NULL;
+	struct bpf_link *link = NULL;
+	int load_err = 0, err = 0;
+	char *log;
+
+	fail = tracing_multi_glob_fail__open();
+	if (!ASSERT_OK_PTR(fail, "open"))
+		return;
+	prog = bpf_object__find_program_by_name(fail->obj, bad->prog);
+	if (!ASSERT_OK_PTR(prog, bad->prog))
+		goto out;
+	bpf_program__set_autoload(prog, true);
+
+	if (!ASSERT_OK(start_libbpf_log_capture(), "capture"))
+		goto out;
+	load_err = tracing_multi_glob_fail__load(fail);
+	if (!load_err) {
+		link = bpf_program__attach(prog);
+		err = link ? 0 : -errno;
+	}
+	log = stop_libbpf_log_capture();
+
+	ASSERT_EQ(load_err, bad->loads ? 0 : bad->err, bad->prog);
+	if (bad->loads)
+		ASSERT_EQ(err, bad->err, bad->prog);
+	ASSERT_HAS_SUBSTR(log, bad->msg, bad->prog);
+	free(log);
+	bpf_link__destroy(link);
+out:
+	tracing_multi_glob_fail__destroy(fail);
+}
+
+static void test_bad_sections(void)
+{
+	static const struct bad_section bad[] = {
+		{ "empty", false, -EINVAL, "'' in pattern '' is neither" },
+		{ "empty_sleepable", false, -EINVAL, "'' in pattern '' is neither" },
+		{ "empty_element", false, -EINVAL,
+		  "'' in pattern 'bpf_fentry_test1,,bpf_fentry_test2' is neither" },
+		{ "empty_end", false, -EINVAL, "'' in pattern 'bpf_fentry_test*,' is neither" },
+		{ "only_exclusion", false, -EINVAL, "'!bpf_fentry_test1' only tells which" },
+		{ "bad_glob", false, -EINVAL, "'bpf_fentry_test[12]' in pattern" },
+		{ "no_name", false, -EINVAL, "'bpf_testmod:' in pattern" },
+		{ "bad_separator", false, -EINVAL,
+		  "'bpf_fentry_test1/bpf_fentry_test2' in pattern" },
+		{ "no_function", false, -ENOENT, "function 'no_such_function' isn't found" },
+		{ "no_function_in_module", false, -ENOENT,
+		  "function 'bpf_testmod:no_such_function' isn't found" },
+		{ "no_module", false, -ENOENT, "module 'no_such_module' isn't loaded" },
+		{ "no_second_function", true, -ENOENT, "function 'no_such_function' isn't found" },
+		{ "no_module_of_glob", true, -ENOENT, "module 'no_such_module' isn't loaded" },
+		{ "no_match", true, -ENOENT, "none matches 'no_such_function*'" },
+		{ "no_match_in_modules", true, -ENOENT, "none matches 'no_such_*:*'" },
+		{ "all_excluded", true, -ENOENT,
+		  "among 9 matched by 'bpf_fentry_test?,!*test*': 9 excluded" },
+		{ "may_not", true, -EINVAL, "can't attach to do_exit (BTF id " },
+		{ "no_section", false, -EINVAL,
+		  "missing BPF prog type, check ELF section name 'fentry.multiple/" },
+		{ "no_section_of_session", false, -EINVAL,
+		  "missing BPF prog type, check ELF section name 'fsession.multi/" },
+	};
+	int i;
+
+	for (i = 0; i < ARRAY_SIZE(bad); i++)
+		check_bad_section(&bad[i]);
 }
 
 /* The names in a file of tracefs or procfs that aren't in a module, sorted */
@@ -948,6 +1029,7 @@ static const struct {
 } subtests[] = {
 	{ "patterns", test_patterns },
 	{ "bad_patterns", test_bad_patterns },
+	{ "bad_sections", test_bad_sections },
 	{ "takes_attachable", test_takes_attachable },
 	{ "no_tracefs", test_no_tracefs },
 	{ "autoattach", test_autoattach },

@@ -246,6 +246,89 @@ static void test_buffers(void)
 	ASSERT_EQ(get_info(fd, &info), -EFAULT, "bad pointer");
 }
 
+/* bpf_link_info by numbers; BPF_LINK_CREATE's are in tracing_multi_helpers.h */
+enum {
+	RAW_INFO_TYPE = 0,
+	RAW_INFO_PROG_ID = 8,
+	RAW_INFO_ATTACH_TYPE = 16,
+	RAW_INFO_COUNT = 20,
+	RAW_INFO_OBJ_ID = 24,
+	RAW_INFO_IDS = 32,
+	RAW_INFO_ADDRS = 40,
+	RAW_INFO_COOKIES = 48,
+	RAW_INFO_OBJ_IDS = 56,
+	RAW_INFO_OBJ_KINDS = 64,
+	/* what the first ones that had this interface know, and all */
+	RAW_INFO_SIZE_FIRST = 56,
+	RAW_INFO_SIZE = 72,
+	/* and more than any kernel so far */
+	RAW_INFO_SIZE_LATER = 256,
+};
+
+/* Which of info_bufs are given to the kernel */
+enum {
+	GIVE_IDS = 1,
+	GIVE_ADDRS = 2,
+	GIVE_COOKIES = 4,
+	GIVE_OBJ_IDS = 8,
+	GIVE_OBJ_KINDS = 16,
+	GIVE_FIRST = GIVE_IDS | GIVE_ADDRS | GIVE_COOKIES,
+	GIVE_ALL = GIVE_FIRST | GIVE_OBJ_IDS | GIVE_OBJ_KINDS,
+};
+
+/* BPF_OBJ_GET_INFO_BY_FD: bpf_fd, info_len, info; 0 or a negative errno */
+static int raw_get_info(int fd, const char *info, __u32 *len)
+{
+	char attr[16] __aligned(8) = {};
+	int err;
+
+	multi_put32(attr, 0, fd);
+	multi_put32(attr, 4, *len);
+	multi_put64(attr, 8, ptr_to_u64(info));
+	err = syscall(__NR_bpf, 15, attr, sizeof(attr)) ? -errno : 0;
+	*len = multi_get32(attr, 4);
+	return err;
+}
+
+/* The caller knows len of info, in which there is room for the buffers that it gives. */
+static int raw_info(int fd, char *info, __u32 len, struct info_bufs *bufs, __u32 count,
+		    int give)
+{
+	memset(info, 0, len);
+	memset(bufs, 0xff, sizeof(*bufs));
+	multi_put32(info, RAW_INFO_COUNT, count);
+	if (give & GIVE_IDS)
+		multi_put64(info, RAW_INFO_IDS, ptr_to_u64(bufs->ids));
+	if (give & GIVE_ADDRS)
+		multi_put64(info, RAW_INFO_ADDRS, ptr_to_u64(bufs->addrs));
+	if (give & GIVE_COOKIES)
+		multi_put64(info, RAW_INFO_COOKIES, ptr_to_u64(bufs->cookies));
+	if (give & GIVE_OBJ_IDS)
+		multi_put64(info, RAW_INFO_OBJ_IDS, ptr_to_u64(bufs->obj_ids));
+	if (give & GIVE_OBJ_KINDS)
+		multi_put64(info, RAW_INFO_OBJ_KINDS, ptr_to_u64(bufs->obj_kinds));
+	return raw_get_info(fd, info, &len);
+}
+
+#define FDINFO_MAX 8192
+
+static char *read_fdinfo(int fd)
+{
+	static char buf[FDINFO_MAX];
+	char path[64];
+	size_t len;
+	FILE *f;
+
+	snprintf(path, sizeof(path), "/proc/self/fdinfo/%d", fd);
+	f = fopen(path, "r");
+	if (!ASSERT_OK_PTR(f, path))
+		return NULL;
+	len = fread(buf, 1, sizeof(buf) - 1, f);
+	buf[len] = 0;
+	fclose(f);
+	return buf;
+}
+
 static char kptr_was[16];
 
 static bool restrict_kptr(const char *value)
@@ -266,6 +349,23 @@ static void restore_kptr(void)
 	ASSERT_OK(write_sysctl(KPTR_RESTRICT, kptr_was), "restore");
 }
 
+/* What would tell where a function is isn't in the lines of cnt targets. */
+static void check_hidden_fdinfo(const char *text, __u32 cnt)
+{
+	const char *p = text;
+	char line[64];
+	__u32 hidden = 0;
+
+	snprintf(line, sizeof(line), "target_cnt:\t%u\n", cnt);
+	ASSERT_HAS_SUBSTR(text, line, "fdinfo");
+	ASSERT_NULL(strstr(text, "bpf_fentry_test"), "hidden symbol");
+	while ((p = strstr(p, "\t 0x0\n"))) {
+		hidden++;
+		p++;
+	}
+	ASSERT_EQ(hidden, cnt, "hidden addresses");
+}
+
 static void test_hidden_addrs(void)
 {
 	struct bpf_link_info info;
@@ -283,6 +383,7 @@ static void test_hidden_addrs(void)
 		ASSERT_EQ(bufs.addrs[i], 0, "hidden address");
 		ASSERT_EQ(bufs.ids[i], t.ids[t.cnt - 1 - i], "ids");
 	}
+	check_hidden_fdinfo(read_fdinfo(fd) ?: "", t.cnt);
 	restore_kptr();
 }
 
@@ -294,6 +395,10 @@ struct unprivileged {
 	int multi_err, kprobe_err, inherited_err;
 	__u64 multi_addr, kprobe_addr, inherited_addr;
 	__u32 multi_id, inherited_id;
+	/* by numbers, and as text */
+	int raw_err;
+	struct info_bufs raw_bufs;
+	char fdinfo[FDINFO_MAX];
 	uid_t uid;
 };
 
@@ -333,6 +438,7 @@ static int link_kprobe(int prog_fd)
 static void run_unprivileged(struct unprivileged *u, const struct multi_targets *t,
 			     int kprobe_prog_fd, int link_fd)
 {
+	char info[RAW_INFO_SIZE] __aligned(8);
 	const uid_t nobody = 65534;
 
 	if (setresgid(nobody, nobody, nobody) || setresuid(nobody, nobody, nobody))
@@ -343,12 +449,17 @@ static void run_unprivileged(struct unprivileged *u, const struct multi_targets 
 	u->multi_err = unpriv_info(u->multi_fd, &u->multi_addr, &u->multi_id);
 	u->kprobe_err = unpriv_kprobe_info(u->kprobe_fd, &u->kprobe_addr);
 	u->inherited_err = unpriv_info(link_fd, &u->inherited_addr, &u->inherited_id);
+	u->raw_err = raw_info(link_fd, info, sizeof(info), &u->raw_bufs, MULTI_MAX, GIVE_ALL);
+	snprintf(u->fdinfo, sizeof(u->fdinfo), "%s", read_fdinfo(link_fd) ?: "");
 }
 
-static void check_unprivileged(const struct unprivileged *u, __u32 multi_id, __u32 link_id)
+/* link: of the privileged process, with targets in descending order */
+static void check_unprivileged(const struct unprivileged *u, __u32 multi_id,
+			       const struct multi_targets *link)
 {
 	/* not all architectures have that to compare with */
 	bool has_kprobe = u->kprobe_fd != -EOPNOTSUPP;
+	__u32 i;
 
 	if (!ASSERT_NEQ(u->uid, 0, "unprivileged"))
 		return;
@@ -366,7 +477,13 @@ static void check_unprivileged(const struct unprivileged *u, __u32 multi_id, __u
 	}
 	ASSERT_OK(u->inherited_err, "info of privileged link");
 	ASSERT_EQ(u->inherited_addr, 0, "address of privileged link");
-	ASSERT_EQ(u->inherited_id, link_id, "id of privileged link");
+	ASSERT_EQ(u->inherited_id, link->ids[link->cnt - 1], "id of privileged link");
+	ASSERT_OK(u->raw_err, "info by numbers");
+	for (i = 0; i < link->cnt; i++) {
+		ASSERT_EQ(u->raw_bufs.addrs[i], 0, "address by number");
+		ASSERT_EQ(u->raw_bufs.ids[i], link->ids[link->cnt - 1 - i], "id by number");
+	}
+	check_hidden_fdinfo(u->fdinfo, link->cnt);
 }
 
 static void fork_unprivileged(struct unprivileged *u, int kprobe_prog_fd)
@@ -392,7 +509,7 @@ static void fork_unprivileged(struct unprivileged *u, int kprobe_prog_fd)
 		return;
 	ASSERT_EQ(waitpid(pid, &status, 0), pid, "waitpid");
 	ASSERT_EQ(status, 0, "status");
-	check_unprivileged(u, child.ids[0], t.ids[t.cnt - 1]);
+	check_unprivileged(u, child.ids[0], &t);
 }
 
 static void test_unprivileged(void)
@@ -412,23 +529,6 @@ static void test_unprivileged(void)
 	if (kprobe_prog_fd >= 0)
 		close(kprobe_prog_fd);
 	munmap(u, sizeof(*u));
-}
-
-static char *read_fdinfo(int fd)
-{
-	static char buf[8192];
-	char path[64];
-	size_t len;
-	FILE *f;
-
-	snprintf(path, sizeof(path), "/proc/self/fdinfo/%d", fd);
-	f = fopen(path, "r");
-	if (!ASSERT_OK_PTR(f, path))
-		return NULL;
-	len = fread(buf, 1, sizeof(buf) - 1, f);
-	buf[len] = 0;
-	fclose(f);
-	return buf;
 }
 
 static void test_fdinfo(void)
@@ -469,23 +569,6 @@ static void test_fdinfo(void)
 		ASSERT_NULL(strstr(strstr(text, line) + kind_len, "btf\t"), "btf behind prog");
 }
 
-/* bpf_link_info by numbers; BPF_LINK_CREATE's are in tracing_multi_helpers.h */
-enum {
-	RAW_INFO_TYPE = 0,
-	RAW_INFO_PROG_ID = 8,
-	RAW_INFO_ATTACH_TYPE = 16,
-	RAW_INFO_COUNT = 20,
-	RAW_INFO_OBJ_ID = 24,
-	RAW_INFO_IDS = 32,
-	RAW_INFO_ADDRS = 40,
-	RAW_INFO_COOKIES = 48,
-	RAW_INFO_OBJ_IDS = 56,
-	RAW_INFO_OBJ_KINDS = 64,
-	/* what the first ones that had this interface know, and all */
-	RAW_INFO_SIZE_FIRST = 56,
-	RAW_INFO_SIZE = 72,
-};
-
 static struct multi_raw raw_of(const struct bpf_program *prog, __u32 attach_type,
 			       const struct multi_targets *t)
 {
@@ -497,22 +580,6 @@ static struct multi_raw raw_of(const struct bpf_program *prog, __u32 attach_type
 		.cnt = t->cnt,
 		.size = RAW_CREATE_SIZE_FIRST,
 	};
-}
-
-/* info of at least RAW_INFO_SIZE, of which the caller knows len */
-static bool raw_info(int fd, char *info, __u32 len, struct info_bufs *bufs, __u32 count)
-{
-	memset(info, 0, len);
-	memset(bufs, 0xff, sizeof(*bufs));
-	multi_put32(info, RAW_INFO_COUNT, count);
-	multi_put64(info, RAW_INFO_IDS, ptr_to_u64(bufs->ids));
-	multi_put64(info, RAW_INFO_ADDRS, ptr_to_u64(bufs->addrs));
-	multi_put64(info, RAW_INFO_COOKIES, ptr_to_u64(bufs->cookies));
-	if (len == RAW_INFO_SIZE) {
-		multi_put64(info, RAW_INFO_OBJ_IDS, ptr_to_u64(bufs->obj_ids));
-		multi_put64(info, RAW_INFO_OBJ_KINDS, ptr_to_u64(bufs->obj_kinds));
-	}
-	return ASSERT_OK(bpf_obj_get_info_by_fd(fd, info, &len), "info");
 }
 
 static void test_layout(void)
@@ -530,7 +597,7 @@ static void test_layout(void)
 	fd = multi_raw_create(&raw);
 	if (!ASSERT_OK_FD(fd, "fentry"))
 		return;
-	if (!raw_info(fd, info, RAW_INFO_SIZE_FIRST, &bufs, t.cnt))
+	if (!ASSERT_OK(raw_info(fd, info, RAW_INFO_SIZE_FIRST, &bufs, t.cnt, GIVE_FIRST), "info"))
 		goto out;
 	ASSERT_EQ(multi_get32(info, RAW_INFO_TYPE), RAW_LINK_TYPE, "link type");
 	ASSERT_EQ(multi_get32(info, RAW_INFO_PROG_ID), multi_prog_id(skel->progs.untyped),
@@ -550,6 +617,134 @@ out:
 	fd = multi_raw_create(&raw);
 	if (ASSERT_OK_FD(fd, "fexit"))
 		close(fd);
+	if (!multi_set(&t, "bpf_modify_return_test", NULL))
+		return;
+	raw = raw_of(skel->progs.modify_untyped, RAW_FMOD_RET_MULTI, &t);
+	fd = multi_raw_create(&raw);
+	if (!ASSERT_OK_FD(fd, "fmod_ret"))
+		return;
+	if (ASSERT_OK(raw_info(fd, info, RAW_INFO_SIZE, &bufs, 1, GIVE_IDS), "info")) {
+		ASSERT_EQ(multi_get32(info, RAW_INFO_ATTACH_TYPE), 62, "attach type");
+		ASSERT_EQ(bufs.ids[0], t.ids[0], "id");
+	}
+	close(fd);
+}
+
+/* Nothing is in the buffers from an index on, 0 for those that weren't given. */
+static void check_unwritten(const struct info_bufs *bufs, __u32 cookies_from)
+{
+	ASSERT_EQ(bufs->ids[0], ~0U, "no ids");
+	ASSERT_EQ(bufs->addrs[0], ~0ULL, "no addrs");
+	ASSERT_EQ(bufs->cookies[cookies_from], ~0ULL, "no more cookies");
+	ASSERT_EQ(bufs->obj_ids[0], ~0U, "no obj_ids");
+	ASSERT_EQ(bufs->obj_kinds[0], ~0U, "no obj_kinds");
+}
+
+static void check_raw_buffers(int fd, const struct multi_targets *t)
+{
+	char info[RAW_INFO_SIZE] __aligned(8);
+	struct info_bufs bufs;
+	__u32 i;
+
+	/* one buffer, too short, and just long enough */
+	ASSERT_EQ(raw_info(fd, info, sizeof(info), &bufs, 2, GIVE_COOKIES), -ENOSPC, "short");
+	ASSERT_EQ(multi_get32(info, RAW_INFO_TYPE), 0, "info is not written");
+	ASSERT_EQ(multi_get32(info, RAW_INFO_COUNT), 2, "nor is its count");
+	for (i = 0; i < 2; i++)
+		ASSERT_EQ(bufs.cookies[i], t->cookies[t->cnt - 1 - i], "first cookies");
+	check_unwritten(&bufs, 2);
+	ASSERT_OK(raw_info(fd, info, sizeof(info), &bufs, t->cnt, GIVE_COOKIES), "all cookies");
+	ASSERT_EQ(multi_get32(info, RAW_INFO_COUNT), t->cnt, "count");
+	for (i = 0; i < t->cnt; i++)
+		ASSERT_EQ(bufs.cookies[i], t->cookies[t->cnt - 1 - i], "all cookies");
+	check_unwritten(&bufs, t->cnt);
+
+	/* longer than needed: count is how many there are */
+	ASSERT_OK(raw_info(fd, info, sizeof(info), &bufs, MULTI_MAX, GIVE_COOKIES), "long");
+	ASSERT_EQ(multi_get32(info, RAW_INFO_COUNT), t->cnt, "count");
+	check_unwritten(&bufs, t->cnt);
+
+	/* a count and buffers come together */
+	ASSERT_EQ(raw_info(fd, info, sizeof(info), &bufs, t->cnt, 0), -EINVAL, "count only");
+	ASSERT_EQ(raw_info(fd, info, sizeof(info), &bufs, 0, GIVE_ALL), -EINVAL, "buffers only");
+	check_unwritten(&bufs, 0);
+}
+
+static void check_raw_sizes(int fd, const struct multi_targets *t)
+{
+	char info[RAW_INFO_SIZE_LATER] __aligned(8);
+	struct info_bufs bufs;
+	__u32 len;
+
+	/* to the end of the count */
+	memset(info, 0xee, sizeof(info));
+	ASSERT_OK(raw_info(fd, info, 24, &bufs, 0, 0), "to the count");
+	ASSERT_EQ(multi_get32(info, RAW_INFO_TYPE), RAW_LINK_TYPE, "link type");
+	ASSERT_EQ(multi_get32(info, RAW_INFO_COUNT), t->cnt, "count");
+	ASSERT_EQ(multi_get32(info, RAW_INFO_OBJ_ID), 0xeeeeeeee, "nothing behind");
+	ASSERT_EQ(raw_info(fd, info, 24, &bufs, t->cnt, 0), -EINVAL, "count without buffers");
+
+	/* of one that knows more than this kernel */
+	ASSERT_OK(raw_info(fd, info, sizeof(info), &bufs, t->cnt, GIVE_ALL), "later");
+	ASSERT_EQ(multi_get32(info, RAW_INFO_COUNT), t->cnt, "count");
+	ASSERT_EQ(bufs.ids[0], t->ids[t->cnt - 1], "ids");
+	memset(info, 0, sizeof(info));
+	len = sizeof(info);
+	ASSERT_OK(raw_get_info(fd, info, &len), "info_len");
+	ASSERT_GE(len, RAW_INFO_SIZE, "info_len");
+	ASSERT_LT(len, RAW_INFO_SIZE_LATER, "info_len");
+	info[sizeof(info) - 1] = 1;
+	len = sizeof(info);
+	ASSERT_EQ(raw_get_info(fd, info, &len), -E2BIG, "more than this kernel knows");
+}
+
+static void test_layout_info(void)
+{
+	struct multi_targets t;
+	struct multi_raw raw;
+	int fd;
+
+	if (!set_descending(&t))
+		return;
+	raw = raw_of(skel->progs.untyped, RAW_FENTRY_MULTI, &t);
+	fd = multi_raw_create(&raw);
+	if (!ASSERT_OK_FD(fd, "fentry"))
+		return;
+	check_raw_buffers(fd, &t);
+	check_raw_sizes(fd, &t);
+	close(fd);
+}
+
+/* BPF_LINK_CREATE of one that knows more than this kernel; what it wants of that is
+ * a byte at the end. The link's fd, or a negative errno.
+ */
+static int raw_create_later(const struct multi_targets *t, char wants)
+{
+	char attr[256] __aligned(8) = {};
+	int fd;
+
+	multi_put32(attr, 0, bpf_program__fd(skel->progs.untyped));
+	multi_put32(attr, 8, RAW_FENTRY_MULTI);
+	multi_put64(attr, 16, ptr_to_u64(t->ids));
+	multi_put32(attr, 32, t->cnt);
+	attr[sizeof(attr) - 1] = wants;
+	fd = syscall(__NR_bpf, 28, attr, sizeof(attr));
+	return fd < 0 ? -errno : fd;
+}
+
+static void test_layout_later(void)
+{
+	struct multi_targets t;
+	int fd;
+
+	if (!set_descending(&t))
+		return;
+	fd = raw_create_later(&t, 0);
+	if (ASSERT_OK_FD(fd, "zeros behind")) {
+		ASSERT_EQ(multi_link_count(fd), t.cnt, "count");
+		close(fd);
+	}
+	ASSERT_EQ(raw_create_later(&t, 1), -E2BIG, "more than this kernel knows");
 }
 
 /* vmlinux, a program, a module in the middle */
@@ -578,7 +773,7 @@ static void test_layout_targets(void)
 	raw.tgt_fds = t.fds;
 	fd = multi_raw_create(&raw);
 	if (!ASSERT_OK_FD(fd, "mixed targets") ||
-	    !raw_info(fd, info, RAW_INFO_SIZE, &bufs, t.cnt))
+	    !ASSERT_OK(raw_info(fd, info, RAW_INFO_SIZE, &bufs, t.cnt, GIVE_ALL), "info"))
 		goto out;
 	ASSERT_EQ(raw.bad_idx, MULTI_NO_IDX, "bad_idx");
 	ASSERT_EQ(multi_get32(info, RAW_INFO_COUNT), 4, "count");
@@ -622,6 +817,7 @@ static void test_layout_refusals(void)
 	fd = multi_raw_create(&raw);
 	if (ASSERT_OK_FD(fd, "without it")) {
 		ASSERT_EQ(multi_link_count(fd), 3, "the others");
+		ASSERT_EQ(raw.bad_idx, MULTI_NO_IDX, "bad_idx is for failure only");
 		close(fd);
 	}
 	raw.flags = 4;
@@ -653,7 +849,7 @@ static void test_layout_update(void)
 	ASSERT_EQ(errno, EPERM, "errno");
 	multi_put32(attr, 12, bpf_program__fd(old));
 	ASSERT_OK(syscall(__NR_bpf, 29, attr, sizeof(attr)), "update");
-	if (raw_info(fd, info, RAW_INFO_SIZE, &bufs, t.cnt))
+	if (ASSERT_OK(raw_info(fd, info, RAW_INFO_SIZE, &bufs, t.cnt, GIVE_ALL), "info"))
 		ASSERT_EQ(multi_get32(info, RAW_INFO_PROG_ID), multi_prog_id(new), "prog_id");
 	close(fd);
 }
@@ -740,6 +936,8 @@ static const struct multi_subtest subtests[] = {
 	{ "unprivileged", test_unprivileged },
 	{ "fdinfo", test_fdinfo },
 	{ "layout", test_layout },
+	{ "layout_info", test_layout_info },
+	{ "layout_later", test_layout_later },
 	{ "layout_targets", test_layout_targets },
 	{ "layout_refusals", test_layout_refusals },
 	{ "layout_update", test_layout_update },

@@ -263,26 +263,111 @@ static void test_bad_opts(void)
 	expect_einval(skel->progs.run_fentry_tests, name, NULL, "no multi program");
 }
 
+/* Of the function in vmlinux that the program is loaded for; 0 if for none */
+static __u32 loaded_for(const struct bpf_program *prog)
+{
+	struct bpf_prog_info info = {};
+	__u32 len = sizeof(info);
+
+	if (!ASSERT_OK(bpf_prog_get_info_by_fd(bpf_program__fd(prog), &info, &len), "prog info"))
+		return 0;
+	return info.attach_btf_id;
+}
+
 /* ctx is typed by what the program is loaded for, not by its section. */
 static void test_set_attach_target(void)
 {
+	static const char *const name = "bpf_fentry_test5";
 	struct tracing_multi_auto *own;
 	struct bpf_link *link;
+
+	/* what the sections say */
+	ASSERT_EQ(loaded_for(skel->progs.list_typed), multi_func_id("bpf_fentry_test2"),
+		  "typed by the section's first name");
+	ASSERT_EQ(loaded_for(skel->progs.glob_entry), 0, "not typed by a glob");
 
 	own = tracing_multi_auto__open();
 	if (!ASSERT_OK_PTR(own, "open"))
 		return;
-	ASSERT_OK(bpf_program__set_attach_target(own->progs.list_typed, 0,
-						 "bpf_fentry_test5"), "set_attach_target");
+	ASSERT_OK(bpf_program__set_attach_target(own->progs.list_typed, 0, name),
+		  "set_attach_target");
+	ASSERT_OK(bpf_program__set_attach_target(own->progs.glob_entry, 0, name),
+		  "set_attach_target of glob");
 	if (!ASSERT_OK(tracing_multi_auto__load(own), "load"))
 		goto out;
+	ASSERT_EQ(loaded_for(own->progs.list_typed), multi_func_id(name), "typed");
+	ASSERT_EQ(loaded_for(own->progs.glob_entry), multi_func_id(name), "glob, typed");
 	/* the second argument of bpf_fentry_test5 is void *: a scalar, too */
 	link = bpf_program__attach_tracing_multi(own->progs.list_typed,
 						 "bpf_fentry_test5,bpf_fentry_test2", NULL);
 	if (ASSERT_OK_PTR(link, "attach"))
 		bpf_link__destroy(link);
+	/* attached to what the section says, nevertheless */
+	link = bpf_program__attach(own->progs.glob_entry);
+	if (ASSERT_OK_PTR(link, "attach glob")) {
+		ASSERT_EQ(link_count(link), NR_CALLED + 1, "count of glob");
+		bpf_link__destroy(link);
+	}
 out:
 	tracing_multi_auto__destroy(own);
+}
+
+static __u32 link_prog_id(const struct bpf_link *link)
+{
+	struct bpf_link_info info = {};
+	__u32 len = sizeof(info);
+
+	if (!ASSERT_OK(bpf_link_get_info_by_fd(bpf_link__fd(link), &info, &len), "link info"))
+		return 0;
+	return info.prog_id;
+}
+
+static void check_hits(__u64 old, __u64 new, const char *name)
+{
+	skel->bss->module_hits = 0;
+	skel->bss->entry_hits = 0;
+	trigger();
+	ASSERT_EQ(skel->bss->module_hits, old, name);
+	ASSERT_EQ(skel->bss->entry_hits, new, name);
+}
+
+/* bpf_link__update_program(): from now on the other one runs, with the same cookies. */
+static void test_update_program(void)
+{
+	static const char *const name[] = { "bpf_fentry_test1", "bpf_fentry_test5",
+					    "bpf_testmod:bpf_testmod_multi_2" };
+	LIBBPF_OPTS(bpf_tracing_multi_opts, opts);
+	struct bpf_program *old = skel->progs.glob_module, *new = skel->progs.by_hand;
+	const __u64 cookies[] = { 7, 70, 700 };
+	struct bpf_link *link;
+
+	opts.syms = (const char **)name;
+	opts.cookies = cookies;
+	opts.cnt = ARRAY_SIZE(name);
+	link = bpf_program__attach_tracing_multi(old, NULL, &opts);
+	if (!ASSERT_OK_PTR(link, "attach"))
+		return;
+	check_hits(opts.cnt, 0, "before");
+
+	/* of another attach type, sleepable, not loaded: nothing changes */
+	ASSERT_EQ(bpf_link__update_program(link, skel->progs.glob_exit), -EINVAL, "fexit");
+	ASSERT_EQ(bpf_link__update_program(link, skel->progs.run_fentry_tests), -EINVAL,
+		  "single fentry");
+	ASSERT_EQ(bpf_link__update_program(link, skel->progs.by_hand_sleepable), -EINVAL,
+		  "sleepable");
+	ASSERT_EQ(link_prog_id(link), multi_prog_id(old), "program after refusals");
+	ASSERT_EQ(link_count(link), opts.cnt, "count after refusals");
+	check_hits(opts.cnt, 0, "after refusals");
+
+	skel->bss->cookie_sum = 0;
+	ASSERT_OK(bpf_link__update_program(link, new), "update");
+	ASSERT_EQ(link_prog_id(link), multi_prog_id(new), "program");
+	ASSERT_EQ(link_count(link), opts.cnt, "count");
+	check_hits(0, opts.cnt, "after");
+	ASSERT_EQ(skel->bss->cookie_sum, 777, "cookies");
+
+	bpf_link__destroy(link);
+	check_hits(0, 0, "detached");
 }
 
 static void test_link_pin(void)
@@ -360,6 +445,119 @@ static void test_many_names(void)
 	ASSERT_EQ(bad_idx, cnt, "all but the last one resolved");
 out:
 	free(syms);
+}
+
+static const char *filter_functions(void)
+{
+	static const char *const path = "/sys/kernel/tracing/available_filter_functions";
+
+	return access(path, F_OK) ? "/sys/kernel/debug/tracing/available_filter_functions" : path;
+}
+
+/* Line by line, as far as libbpf has to read: BPF's symbols are the last ones. */
+static bool read_lines(const char *path, int *cnt)
+{
+	char *line = NULL;
+	size_t size = 0;
+	FILE *f;
+
+	f = fopen(path, "r");
+	if (!ASSERT_OK_PTR(f, path))
+		return false;
+	while (getline(&line, &size, f) > 0 && !strstr(line, "\t[bpf]"))
+		(*cnt)++;
+	free(line);
+	fclose(f);
+	return true;
+}
+
+/* How long it takes just to read what names are looked up in; 0 if it can't be read */
+static __u64 time_reading(int *lines)
+{
+	__u64 start = get_time_ns();
+	struct btf *btf;
+
+	*lines = 0;
+	btf = btf__load_vmlinux_btf();
+	if (!ASSERT_OK_PTR(btf, "vmlinux BTF"))
+		return 0;
+	btf__free(btf);
+	if (!read_lines(filter_functions(), lines) || !read_lines("/proc/kallsyms", lines))
+		return 0;
+	return get_time_ns() - start;
+}
+
+static int match_none(const char *module, const char *func, __u64 *cookie, void *ctx)
+{
+	(*(int *)ctx)++;
+	return 1;
+}
+
+/* An object in which nothing has been looked up yet */
+static struct tracing_multi_auto *load_by_hand(void)
+{
+	struct tracing_multi_auto *own = tracing_multi_auto__open();
+	struct bpf_program *prog;
+
+	if (!ASSERT_OK_PTR(own, "open"))
+		return NULL;
+	bpf_object__for_each_program(prog, own->obj)
+		bpf_program__set_autoload(prog, prog == own->progs.by_hand);
+	if (!ASSERT_OK(tracing_multi_auto__load(own), "load")) {
+		tracing_multi_auto__destroy(own);
+		return NULL;
+	}
+	return own;
+}
+
+/* How long it takes to find what all of vmlinux is, without attaching to it; 0 on error */
+static __u64 time_lookup(int *funcs)
+{
+	LIBBPF_OPTS(bpf_tracing_multi_opts, opts);
+	struct tracing_multi_auto *own = load_by_hand();
+	struct bpf_link *link;
+	__u64 start, end;
+	bool ok;
+
+	if (!own)
+		return 0;
+	*funcs = 0;
+	opts.match_fn = match_none;
+	opts.match_ctx = funcs;
+	start = get_time_ns();
+	link = bpf_program__attach_tracing_multi(own->progs.by_hand, "*", &opts);
+	end = get_time_ns();
+	ok = ASSERT_NULL(link, "nothing is wanted") && ASSERT_EQ(errno, ENOENT, "errno");
+	bpf_link__destroy(link);
+	tracing_multi_auto__destroy(own);
+	return ok ? end - start : 0;
+}
+
+/* A good part of the time of a lookup goes into reading. If each symbol were compared
+ * with each function, it would take far longer than this allows.
+ */
+#define MAX_LOOKUP_READS 12
+#define NR_TRIES 5
+
+/* Whatever else the machine does only makes it slower, so one good try is enough. */
+static void test_lookup_time(void)
+{
+	__u64 reading, lookup;
+	int i, lines, funcs;
+	bool ok = false;
+
+	for (i = 0; i < NR_TRIES && !ok; i++) {
+		reading = time_reading(&lines);
+		lookup = reading ? time_lookup(&funcs) : 0;
+		if (!lookup)
+			return;
+		printf("%s: %d functions found in %llu us; reading %d lines and BTF: %llu us\n",
+		       __func__, funcs, lookup / 1000, lines, reading / 1000);
+		ok = lookup <= MAX_LOOKUP_READS * reading;
+	}
+	ASSERT_GT(funcs, 1000, "functions");
+	ASSERT_GT(lines, funcs, "lines");
+	ASSERT_TRUE(ok, "lookup is no slower than reading a few times");
 }
 
 /* A glob that stands for both names of a function */
@@ -458,9 +656,11 @@ static const struct multi_subtest subtests[] = {
 	{ "match_fn", test_match_fn },
 	{ "bad_opts", test_bad_opts },
 	{ "set_attach_target", test_set_attach_target },
+	{ "update_program", test_update_program },
 	{ "link_pin", test_link_pin },
 	{ "type_names", test_type_names },
 	{ "many_names", test_many_names },
+	{ "lookup_time", test_lookup_time },
 	{ "alias", test_alias },
 };
 

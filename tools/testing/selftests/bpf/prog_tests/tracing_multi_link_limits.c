@@ -78,8 +78,36 @@ static void check_seen(const struct multi_seen *seen, const struct limit *limit)
 	ASSERT_EQ(seen[1].args, limit->slots, "values");
 }
 
+/* A single link to the function: its fd, or the error of loading or of attaching */
+static int attach_single(const struct limit *limit, enum bpf_attach_type type)
+{
+	LIBBPF_OPTS(bpf_prog_load_opts, opts, .expected_attach_type = type);
+	char spec[96];
+	int prog_fd, fd;
+
+	snprintf(spec, sizeof(spec), "bpf_testmod:%s", limit->name);
+	opts.attach_btf_id = multi_func_id(spec);
+	opts.attach_btf_obj_fd = multi_module_fd("bpf_testmod");
+	prog_fd = multi_load_empty(BPF_PROG_TYPE_TRACING, &opts);
+	if (prog_fd < 0)
+		return prog_fd;
+	fd = bpf_link_create(prog_fd, 0, type, NULL);
+	close(prog_fd);
+	return fd;
+}
+
+/* A single link is refused with the same error, or isn't refused. */
+static void test_single(const struct limit *limit, enum bpf_attach_type type, int err)
+{
+	int fd = attach_single(limit, type);
+
+	ASSERT_EQ(fd < 0 ? fd : 0, err, "single link");
+	if (fd >= 0)
+		close(fd);
+}
+
 static void test_prog(const struct limit *limit, const struct bpf_program *prog, int archs,
-		      const struct multi_seen *seen)
+		      const struct multi_seen *seen, enum bpf_attach_type single_type)
 {
 	/* what no architecture can do is refused before one is asked */
 	int err = archs ? -ENOTSUPP : -EOPNOTSUPP;
@@ -90,8 +118,10 @@ static void test_prog(const struct limit *limit, const struct bpf_program *prog,
 		return;
 	if (!(archs & THIS_ARCH)) {
 		multi_refused(prog, &t, err, 1, limit->name);
+		test_single(limit, single_type, err);
 		return;
 	}
+	test_single(limit, single_type, 0);
 	fd = multi_attach(prog, &t);
 	if (!ASSERT_OK_FD(fd, limit->name))
 		return;
@@ -104,8 +134,10 @@ static void test_limit(const struct limit *limit)
 {
 	memset(skel->bss->at_entry, 0, sizeof(skel->bss->at_entry));
 	memset(skel->bss->at_exit, 0, sizeof(skel->bss->at_exit));
-	test_prog(limit, skel->progs.entry, limit->entry, skel->bss->at_entry);
-	test_prog(limit, skel->progs.leave, limit->leave, skel->bss->at_exit);
+	test_prog(limit, skel->progs.entry, limit->entry, skel->bss->at_entry,
+		  BPF_TRACE_FENTRY);
+	test_prog(limit, skel->progs.leave, limit->leave, skel->bss->at_exit,
+		  BPF_TRACE_FEXIT);
 }
 
 void serial_test_tracing_multi_link_limits(void)

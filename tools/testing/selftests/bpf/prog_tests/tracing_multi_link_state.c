@@ -71,6 +71,24 @@ static int fill_function(const struct multi_targets *t, int *link_fds)
 	return i;
 }
 
+/* All but the last target, which is full */
+static void attach_but_full(struct tracing_multi_link *skel, const struct multi_targets *t)
+{
+	int enabled = multi_enabled_functions(), fd;
+	union bpf_attr attr;
+
+	multi_attr(&attr, skel->progs.entry, t);
+	attr.link_create.flags |= BPF_F_TRACING_MULTI_SKIP_INVALID;
+	fd = multi_create(&attr);
+	if (!ASSERT_OK_FD(fd, "skip what is full"))
+		return;
+	ASSERT_EQ(multi_link_count(fd), t->cnt - 1, "targets that aren't full");
+	ASSERT_EQ(attr.link_create.tracing_multi.bad_idx, MULTI_NO_IDX, "bad_idx untouched");
+	ASSERT_EQ(multi_enabled_functions(), enabled + t->cnt - 1, "enabled_functions, skipped");
+	close(fd);
+	ASSERT_EQ(multi_enabled_functions(), enabled, "enabled_functions, detached");
+}
+
 /* The last of many targets is refused while the others are attached already. */
 static void test_rollback_full(void)
 {
@@ -93,6 +111,8 @@ static void test_rollback_full(void)
 	multi_refused(skel->progs.entry, &t, -E2BIG, t.cnt - 1, "last is full");
 	ASSERT_EQ(multi_enabled_functions(), enabled, "enabled_functions");
 	multi_wait_for(multi_all_images, images, "trampoline images");
+	attach_but_full(skel, &t);
+	multi_wait_for(multi_all_images, images, "trampoline images, skipped");
 close:
 	for (i = 0; i < cnt; i++)
 		close(link_fds[i]);

@@ -2,7 +2,7 @@
 /* BPF_LINK_UPDATE of tracing multi-links: one program takes the place of another one at
  * all targets.
  *
- * With TRACING_MULTI_LONG=1 in the environment the program is replaced NR_UPDATES_LONG
+ * With TRACING_MULTI_LONG=1 in the environment programs are replaced NR_UPDATES_LONG
  * times while calls are counted.
  */
 #include <test_progs.h>
@@ -11,7 +11,7 @@
 #include "tracing_multi_update.skel.h"
 #include "tracing_multi_target.skel.h"
 
-#define NR_UPDATES 200
+#define NR_UPDATES 140
 #define NR_UPDATES_LONG 10000
 #define NR_FAILURES_MAX 2000
 
@@ -62,16 +62,21 @@ static void call_targets(void)
 	ASSERT_OK(trigger_module_test_read(1), "call in the module");
 }
 
-/* Each target was called once. */
-static void check_hits(__u64 hits[][16], int prog, const char *name)
+/* Each of the first cnt targets was called once. */
+static void check_first_hits(__u64 hits[][16], int cnt, int prog, const char *name)
 {
 	int i;
 
-	for (i = 1; i <= NR_TARGETS; i++) {
+	for (i = 1; i <= cnt; i++) {
 		ASSERT_EQ(hits[prog][i], 1, name);
 		ASSERT_EQ(hits[!prog][i], 0, name);
 	}
 	memset(hits, 0, 2 * sizeof(*hits));
+}
+
+static void check_hits(__u64 hits[][16], int prog, const char *name)
+{
+	check_first_hits(hits, NR_TARGETS, prog, name);
 }
 
 static void replace_and_call(struct bpf_program *prog0, struct bpf_program *prog1,
@@ -237,7 +242,54 @@ static void test_refused(void)
 	ASSERT_OK(update(fd, skel->progs.entry_1), "no longer attached");
 }
 
-/* Only where the program typed by bpf_fentry_test2 fits */
+/* A link on some of bpf_fentry_test*, the first of them with cookie 1, and so on */
+static int link_tests(const struct bpf_program *prog, struct multi_targets *t)
+{
+	int i;
+
+	for (i = 0; i < t->cnt; i++)
+		t->cookies[i] = i + 1;
+	t->use_cookies = true;
+	skel->bss->pid = getpid();
+	return multi_link(prog, t, "attach");
+}
+
+/* Neither takes the place of the other: images call the two in different ways. */
+static void test_not_sleepable(void)
+{
+	struct multi_targets t;
+	int fd;
+
+	if (!multi_set(&t, "bpf_fentry_test1", NULL))
+		return;
+	fd = link_tests(skel->progs.entry_sleepable, &t);
+	if (fd < 0)
+		return;
+	ASSERT_EQ(update(fd, skel->progs.entry_0), -EINVAL, "not sleepable");
+	ASSERT_EQ(link_prog_id(fd), multi_prog_id(skel->progs.entry_sleepable), "old program");
+	multi_test_run(skel->progs.run_fentry_tests, NULL);
+	check_first_hits(skel->bss->entry_hits, t.cnt, 1, "sleepable");
+}
+
+/* The first target has what the program reads, the second one has not. */
+static void test_refused_second(void)
+{
+	struct multi_targets t;
+	int fd;
+
+	if (!multi_set(&t, "bpf_fentry_test2", "bpf_fentry_test7", NULL))
+		return;
+	fd = link_tests(skel->progs.entry_0, &t);
+	if (fd < 0)
+		return;
+	ASSERT_EQ(update(fd, skel->progs.entry_typed), -EINVAL, "other prototype");
+	ASSERT_EQ(link_prog_id(fd), multi_prog_id(skel->progs.entry_0), "old program");
+	multi_test_run(skel->progs.run_fentry_tests, NULL);
+	check_first_hits(skel->bss->entry_hits, t.cnt, 0, "old program");
+	ASSERT_EQ(skel->bss->typed_sum, 0, "new program");
+}
+
+/* Only where the program typed by bpf_fentry_test2 fits: called with 2 and 3 */
 static void test_typed(void)
 {
 	struct multi_targets t;
@@ -245,54 +297,179 @@ static void test_typed(void)
 
 	if (!multi_set(&t, "bpf_fentry_test2", NULL))
 		return;
-	fd = multi_link(skel->progs.entry_0, &t, "attach");
-	if (fd >= 0)
-		ASSERT_OK(update(fd, skel->progs.entry_typed), "update");
+	fd = link_tests(skel->progs.entry_0, &t);
+	if (fd < 0 || !ASSERT_OK(update(fd, skel->progs.entry_typed), "update"))
+		return;
+	multi_test_run(skel->progs.run_fentry_tests, NULL);
+	ASSERT_EQ(skel->bss->typed_sum, 2 + 3, "what the new program read");
+	ASSERT_EQ(skel->bss->entry_hits[0][1], 0, "old program");
+	ASSERT_OK(update(fd, skel->progs.entry_0), "back");
+	skel->bss->typed_sum = 0;
+	multi_test_run(skel->progs.run_fentry_tests, NULL);
+	ASSERT_EQ(skel->bss->typed_sum, 0, "replaced");
+	check_first_hits(skel->bss->entry_hits, t.cnt, 0, "back");
 }
 
-static int update_both(int entry_fd, int exit_fd, int i)
+/* The targets of fmod_ret programs */
+#define NR_MODIFIED 2
+
+/* A thread that calls all targets once in each round, and then looks whether of the two
+ * programs of each link one has seen the call, and only one: a call that both saw must
+ * not make up for one that none saw. Only one thread, as with struct multi_caller.
+ */
+struct caller {
+	pthread_t thread;
+	int module_fd;
+	bool stop;
+	__u64 rounds;
+	__u64 errors;
+	/* the first call that was seen twice or not at all */
+	const char *wrong;
+	int wrong_target;
+	__u64 wrong_hits;
+	__u64 wrong_calls;
+};
+
+static int call_round(const struct caller *c)
 {
-	return update(entry_fd, i & 1 ? skel->progs.entry_0 : skel->progs.entry_1) ?:
-	       update(exit_fd, i & 1 ? skel->progs.exit_0 : skel->progs.exit_1);
+	LIBBPF_OPTS(bpf_test_run_opts, tests);
+	LIBBPF_OPTS(bpf_test_run_opts, modify);
+	LIBBPF_OPTS(bpf_test_run_opts, tc);
+	char pkt[64] = {};
+
+	tc.data_in = pkt;
+	tc.data_size_in = sizeof(pkt);
+	/* always fails, after the call */
+	if (pread(c->module_fd, pkt, 1, 0) >= 0)
+		return -EINVAL;
+	return bpf_prog_test_run_opts(prog_fd(skel->progs.run_fentry_tests), &tests) ?:
+	       bpf_prog_test_run_opts(prog_fd(skel->progs.run_modify_tests), &modify) ?:
+	       bpf_prog_test_run_opts(prog_fd(target->progs.target_tc), &tc);
 }
 
-/* Each call is seen by one of the two programs, and by one only. */
-static void check_counts(__u64 hits[][16], __u64 calls, const char *name)
+/* In each round up to this one the call of each target was seen once. */
+static void check_seen(struct caller *c, __u64 hits[][16], int cnt, const char *name)
+{
+	__u64 seen, calls = c->rounds + 1;
+	int i;
+
+	for (i = 1; i <= cnt && !c->wrong; i++) {
+		seen = hits[0][i] + hits[1][i];
+		if (seen == calls)
+			continue;
+		c->wrong_target = i;
+		c->wrong_hits = seen;
+		c->wrong_calls = calls;
+		__atomic_store_n(&c->wrong, name, __ATOMIC_SEQ_CST);
+	}
+}
+
+static void *call_rounds(void *arg)
+{
+	struct caller *c = arg;
+
+	while (!__atomic_load_n(&c->stop, __ATOMIC_SEQ_CST)) {
+		if (call_round(c))
+			c->errors++;
+		check_seen(c, skel->bss->entry_hits, NR_TARGETS, "fentry");
+		check_seen(c, skel->bss->exit_hits, NR_TARGETS, "fexit");
+		check_seen(c, skel->bss->modify_hits, NR_MODIFIED, "fmod_ret");
+		__atomic_add_fetch(&c->rounds, 1, __ATOMIC_SEQ_CST);
+	}
+	return NULL;
+}
+
+static bool start_caller(struct caller *c)
+{
+	memset(c, 0, sizeof(*c));
+	c->module_fd = open(BPF_TESTMOD_TEST_FILE, O_RDONLY);
+	if (!ASSERT_OK_FD(c->module_fd, BPF_TESTMOD_TEST_FILE))
+		return false;
+	if (ASSERT_OK(pthread_create(&c->thread, NULL, call_rounds, c), "pthread_create"))
+		return true;
+	close(c->module_fd);
+	return false;
+}
+
+static void stop_caller(struct caller *c)
+{
+	__atomic_store_n(&c->stop, true, __ATOMIC_SEQ_CST);
+	pthread_join(c->thread, NULL);
+	close(c->module_fd);
+	ASSERT_EQ(c->errors, 0, "failed calls");
+	if (!ASSERT_NULL(c->wrong, "calls not seen once"))
+		fprintf(stdout, "%s, target %d: seen %llu times after %llu calls\n", c->wrong,
+			c->wrong_target, c->wrong_hits, c->wrong_calls);
+}
+
+/* The links whose programs are replaced, of each kind */
+struct updated {
+	int entry_fd;
+	int exit_fd;
+	int modify_fd;
+};
+
+static bool link_updated(struct updated *u)
+{
+	struct multi_targets t, modified = { .use_cookies = true, .cookies = { 1, 2 } };
+
+	if (!set_targets(&t) || !multi_add(&modified, "bpf_modify_return_test") ||
+	    !multi_add(&modified, "bpf_modify_return_test2"))
+		return false;
+	skel->bss->pid = getpid();
+	u->entry_fd = multi_link(skel->progs.entry_0, &t, "fentry");
+	u->exit_fd = multi_link(skel->progs.exit_0, &t, "fexit");
+	u->modify_fd = multi_link(skel->progs.modify_0, &modified, "fmod_ret");
+	return u->entry_fd >= 0 && u->exit_fd >= 0 && u->modify_fd >= 0;
+}
+
+static int update_all(const struct updated *u, bool second)
+{
+	return update(u->entry_fd, second ? skel->progs.entry_1 : skel->progs.entry_0) ?:
+	       update(u->exit_fd, second ? skel->progs.exit_1 : skel->progs.exit_0) ?:
+	       update(u->modify_fd, second ? skel->progs.modify_1 : skel->progs.modify_0);
+}
+
+/* Of two rounds that end, one has begun after the update. */
+static bool update_and_wait(const struct updated *u, struct caller *c, bool second)
+{
+	__u64 rounds;
+
+	if (!ASSERT_OK(update_all(u, second), "update"))
+		return false;
+	rounds = __atomic_load_n(&c->rounds, __ATOMIC_SEQ_CST);
+	return multi_wait_count(&c->rounds, rounds + 2, "rounds of calls");
+}
+
+/* Both programs had their share. */
+static void check_shares(__u64 hits[][16], int cnt, const char *name)
 {
 	int i;
 
-	for (i = 1; i <= 2; i++) {
-		ASSERT_EQ(hits[0][i] + hits[1][i], calls, name);
+	for (i = 1; i <= cnt; i++) {
 		ASSERT_GT(hits[0][i], 0, name);
 		ASSERT_GT(hits[1][i], 0, name);
 	}
+	ASSERT_EQ(hits[0][0] + hits[1][0], 0, "calls without a cookie");
 }
 
 static void count_while_updating(void)
 {
-	int entry_fd, exit_fd, i, cnt = multi_long() ? NR_UPDATES_LONG : NR_UPDATES;
-	struct multi_caller c;
-	struct multi_targets t;
+	int i, cnt = multi_long() ? NR_UPDATES_LONG : NR_UPDATES;
+	struct caller c;
+	struct updated u;
 
-	if (!set_targets(&t))
+	if (!link_updated(&u) || !start_caller(&c))
 		return;
-	skel->bss->pid = getpid();
-	entry_fd = multi_link(skel->progs.entry_0, &t, "fentry");
-	exit_fd = multi_link(skel->progs.exit_0, &t, "fexit");
-	if (entry_fd < 0 || exit_fd < 0 ||
-	    !multi_start_caller(&c, skel->progs.run_fentry_tests))
-		return;
-	for (i = 0; i < cnt; i++) {
-		__u64 calls = __atomic_load_n(&c.calls, __ATOMIC_SEQ_CST);
-
-		if (!ASSERT_OK(update_both(entry_fd, exit_fd, i), "update") ||
-		    !multi_wait_count(&c.calls, calls + 1, "a call"))
+	for (i = 0; i < cnt && !__atomic_load_n(&c.wrong, __ATOMIC_SEQ_CST); i++) {
+		if (!update_and_wait(&u, &c, i % 2 == 0))
 			break;
 	}
-	multi_stop_caller(&c);
+	stop_caller(&c);
 	ASSERT_EQ(i, cnt, "updates");
-	check_counts(skel->bss->entry_hits, c.calls, "calls seen at entry");
-	check_counts(skel->bss->exit_hits, c.calls, "calls seen at exit");
+	check_shares(skel->bss->entry_hits, NR_TARGETS, "fentry");
+	check_shares(skel->bss->exit_hits, NR_TARGETS, "fexit");
+	check_shares(skel->bss->modify_hits, NR_MODIFIED, "fmod_ret");
 }
 
 static void test_counts(void)
@@ -519,6 +696,8 @@ static const struct multi_subtest subtests[] = {
 	{ "old_prog", test_old_prog },
 	{ "references", test_references },
 	{ "refused", test_refused },
+	{ "not_sleepable", test_not_sleepable },
+	{ "refused_second", test_refused_second },
 	{ "typed", test_typed },
 	{ "counts", test_counts },
 	{ "counts_own_images", test_counts_own_images },

@@ -13,6 +13,7 @@
 #include "cgroup_helpers.h"
 #include "tracing_multi_helpers.h"
 #include "tracing_multi_stress.skel.h"
+#include "tracing_multi_update.skel.h"
 
 #define WAIT_STEPS 1000
 #define WAIT_STEP_US 20000
@@ -547,12 +548,204 @@ static void test_workload(void)
 		check_images(&before);
 }
 
+/* entry_0 and entry_1 of it replace each other. */
+static struct tracing_multi_update *upd;
+
+static __u64 entry_hits(int prog)
+{
+	__u64 hits = 0;
+	int i;
+
+	for (i = 0; i < ARRAY_SIZE(upd->bss->entry_hits[prog]); i++)
+		hits += upd->bss->entry_hits[prog][i];
+	return hits;
+}
+
+/* All that this task calls is seen by one of the programs, and by that one only. */
+static void check_runs(int prog, const char *name)
+{
+	__u64 hits = entry_hits(prog), others = entry_hits(!prog);
+
+	upd->bss->pid = getpid();
+	multi_test_run(skel->progs.run_fentry_tests, NULL);
+	ASSERT_TRUE(use_file(), "use_file");
+	upd->bss->pid = 0;
+	ASSERT_GT(entry_hits(prog), hits, name);
+	ASSERT_EQ(entry_hits(!prog), others, name);
+}
+
+static FILE *open_enabled_functions(void)
+{
+	FILE *f = fopen("/sys/kernel/tracing/enabled_functions", "r");
+
+	return f ?: fopen("/sys/kernel/debug/tracing/enabled_functions", "r");
+}
+
+/* What names of images with no other program have in them; only of shared images */
+static void name_in_images(const struct bpf_program *prog, char *name, size_t size)
+{
+	snprintf(name, size, "_prog_%u+", multi_prog_id(prog));
+}
+
+/* All functions are traced, and those that share images, which is most of them, all call
+ * images with that one of the programs.
+ */
+static void check_all_call(int prog, int enabled, const char *name)
+{
+	int functions = 0, calls[2] = {};
+	char *line = NULL, names[2][32];
+	size_t size = 0;
+	FILE *f;
+
+	name_in_images(upd->progs.entry_0, names[0], sizeof(names[0]));
+	name_in_images(upd->progs.entry_1, names[1], sizeof(names[1]));
+	f = open_enabled_functions();
+	if (!ASSERT_OK_PTR(f, "enabled_functions"))
+		return;
+	while (getline(&line, &size, f) > 0) {
+		/* an indented line tells of the function before what it calls */
+		functions += line[0] != '\t';
+		calls[0] += line[0] == '\t' && strstr(line, names[0]);
+		calls[1] += line[0] == '\t' && strstr(line, names[1]);
+	}
+	free(line);
+	fclose(f);
+	ASSERT_EQ(functions, enabled + all.cnt, name);
+	ASSERT_GT(calls[prog], all.cnt / 2, name);
+	ASSERT_EQ(calls[!prog], 0, name);
+}
+
+static void check_prog(int link_fd, const struct bpf_program *prog, const char *name)
+{
+	struct bpf_link_info info = {};
+	__u32 len = sizeof(info);
+
+	if (ASSERT_OK(bpf_link_get_info_by_fd(link_fd, &info, &len), "link info"))
+		ASSERT_EQ(info.prog_id, multi_prog_id(prog), name);
+}
+
+/* A link that has entry_0 on all functions, for as long as check() takes */
+static void with_updated(void (*check)(int link_fd, int enabled))
+{
+	int fd, enabled = multi_enabled_functions();
+
+	upd = tracing_multi_update__open_and_load();
+	if (!ASSERT_OK_PTR(upd, "open_and_load"))
+		return;
+	fd = attach_all(upd->progs.entry_0);
+	if (fd >= 0) {
+		check_runs(0, "before");
+		check(fd, enabled);
+		close(fd);
+	}
+	ASSERT_EQ(multi_enabled_functions(), enabled, "enabled_functions afterwards");
+	tracing_multi_update__destroy(upd);
+	upd = NULL;
+}
+
+static void update(int link_fd, int enabled)
+{
+	ASSERT_OK(bpf_link_update(link_fd, bpf_program__fd(upd->progs.entry_1), NULL), "update");
+	check_prog(link_fd, upd->progs.entry_1, "new program");
+	check_runs(1, "new program");
+	check_all_call(1, enabled, "new program");
+	check_info(link_fd);
+}
+
+/* An update takes many steps, each of which updates some hundred functions. */
+static void test_update(void)
+{
+	with_updated(update);
+}
+
+static void update_killed(void *arg)
+{
+	skel->bss->pid = getpid();
+	bpf_link_update(*(int *)arg, bpf_program__fd(upd->progs.entry_1), NULL);
+}
+
+/* By a program in a function that an update calls again and again: the kill_at-th time.
+ * Return: how often it was called.
+ */
+static __u64 kill_update(int link_fd, struct bpf_program *prog, __u64 kill_at)
+{
+	struct bpf_link *link;
+	pid_t pid;
+
+	link = bpf_program__attach(prog);
+	if (!ASSERT_OK_PTR(link, "attach"))
+		return 0;
+	skel->bss->kill_calls = 0;
+	skel->bss->kill_at = kill_at;
+	pid = multi_fork(update_killed, &link_fd);
+	if (pid > 0)
+		multi_expect_killed(pid);
+	skel->bss->pid = 0;
+	bpf_link__destroy(link);
+	return skel->bss->kill_calls;
+}
+
+static __u32 new_prog_id;
+
+static int new_prog_alive(void)
+{
+	int fd = bpf_prog_get_fd_by_id(new_prog_id);
+
+	if (fd >= 0)
+		close(fd);
+	return fd >= 0;
+}
+
+#define KILL_CHECK 1000
+#define KILL_CHUNK 5
+
+static void kill_updates(int link_fd, int enabled)
+{
+	ASSERT_EQ(kill_update(link_fd, skel->progs.kill_checking, KILL_CHECK), KILL_CHECK,
+		  "targets checked");
+	check_prog(link_fd, upd->progs.entry_0, "killed while checking");
+
+	/* some hundred functions have the new program then, and get the old one again */
+	ASSERT_GT(kill_update(link_fd, skel->progs.kill_attaching, KILL_CHUNK), KILL_CHUNK,
+		  "steps, and those back");
+	check_prog(link_fd, upd->progs.entry_0, "killed half-way");
+	check_runs(0, "killed half-way");
+	check_all_call(0, enabled, "killed half-way");
+	check_info(link_fd);
+
+	/* nothing holds the program that was not to be */
+	new_prog_id = multi_prog_id(upd->progs.entry_1);
+	bpf_program__unload(upd->progs.entry_1);
+	multi_wait_for(new_prog_alive, 0, "new program is freed");
+}
+
+static void test_update_killed(void)
+{
+	static struct images before;
+
+	if (!multi_settle(skel->progs.toggle_entry))
+		return;
+	get_images(&before);
+	with_updated(kill_updates);
+	if (multi_settle(skel->progs.toggle_entry))
+		check_images(&before);
+}
+
+/* with the programs that kill */
+static bool load(void)
+{
+	skel = tracing_multi_stress__open();
+	return ASSERT_OK_PTR(skel, "open") &&
+	       ASSERT_OK(bpf_program__set_autoload(skel->progs.kill_checking, true),
+			 "set_autoload") &&
+	       ASSERT_OK(bpf_program__set_autoload(skel->progs.kill_attaching, true),
+			 "set_autoload") &&
+	       ASSERT_OK(tracing_multi_stress__load(skel), "load");
+}
+
 static bool setup(void)
 {
-	if (!multi_init())
-		return false;
-	skel = tracing_multi_stress__open_and_load();
-	return ASSERT_OK_PTR(skel, "open_and_load") && find_all();
+	return multi_init() && load() && find_all();
 }
 
 static void teardown(void)
@@ -567,6 +760,8 @@ static const struct multi_subtest subtests[] = {
 	{ "info", test_info },
 	{ "memory", test_memory },
 	{ "others_progress", test_others_progress },
+	{ "update", test_update },
+	{ "update_killed", test_update_killed },
 	{ "task_ends", test_task_ends },
 	{ "workload", test_workload, .is_long = true },
 };

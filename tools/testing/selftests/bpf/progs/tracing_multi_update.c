@@ -63,7 +63,7 @@ int modify_1(void *ctx)
 SEC("fentry.multi.s")
 int entry_sleepable(void *ctx)
 {
-	return 0;
+	return count(ctx, entry_hits[1]);
 }
 
 SEC("fentry.multi/bpf_fentry_test2")
