@@ -16,7 +16,7 @@ __u64 entry_hits[MAX_COUNTED], exit_hits[MAX_COUNTED], updated_hits[2][MAX_COUNT
 __u64 toggled_entry_hits, toggled_exit_hits, toggled_module_hits;
 __u64 single_entry_hits, single_exit_hits, lsm_hits, kprobe_hits;
 
-static __always_inline int add(__u64 *hits)
+static __always_inline int count_hit(__u64 *hits)
 {
 	if ((__u32)bpf_get_current_pid_tgid() == tid)
 		__sync_fetch_and_add(hits, 1);
@@ -25,7 +25,7 @@ static __always_inline int add(__u64 *hits)
 
 static __always_inline int count(void *ctx, __u64 *hits)
 {
-	return add(&hits[bpf_get_attach_cookie(ctx) % MAX_COUNTED]);
+	return count_hit(&hits[bpf_get_attach_cookie(ctx) % MAX_COUNTED]);
 }
 
 /* what stays */
@@ -58,44 +58,44 @@ int updated_second(void *ctx)
 SEC("fentry.multi")
 int toggled_entry(void *ctx)
 {
-	return add(&toggled_entry_hits);
+	return count_hit(&toggled_entry_hits);
 }
 
 SEC("fexit.multi")
 int toggled_exit(void *ctx)
 {
-	return add(&toggled_exit_hits);
+	return count_hit(&toggled_exit_hits);
 }
 
 SEC("fentry.multi")
 int toggled_module(void *ctx)
 {
-	return add(&toggled_module_hits);
+	return count_hit(&toggled_module_hits);
 }
 
 SEC("fentry/bpf_fentry_test7")
 int single_entry(void *ctx)
 {
-	return add(&single_entry_hits);
+	return count_hit(&single_entry_hits);
 }
 
 SEC("fexit/bpf_fentry_test7")
 int single_exit(void *ctx)
 {
-	return add(&single_exit_hits);
+	return count_hit(&single_exit_hits);
 }
 
 SEC("lsm/bpf")
 int BPF_PROG(lsm_hook, int cmd, union bpf_attr *attr, unsigned int size, int ret)
 {
-	add(&lsm_hits);
+	count_hit(&lsm_hits);
 	return ret;
 }
 
 SEC("kprobe.multi")
 int kprobes(void *ctx)
 {
-	return add(&kprobe_hits);
+	return count_hit(&kprobe_hits);
 }
 
 /* never attached: running them calls bpf_fentry_test* and bpf_modify_return_test* */
