@@ -349,7 +349,7 @@ static void test_update_program(void)
 		return;
 	check_hits(opts.cnt, 0, "before");
 
-	/* of another attach type, sleepable, not loaded: nothing changes */
+	/* of another attach type, for single links, sleepable: nothing changes */
 	ASSERT_EQ(bpf_link__update_program(link, skel->progs.glob_exit), -EINVAL, "fexit");
 	ASSERT_EQ(bpf_link__update_program(link, skel->progs.run_fentry_tests), -EINVAL,
 		  "single fentry");
