@@ -17,7 +17,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <getopt.h>
-#include <glob.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdbool.h>
@@ -27,6 +26,7 @@
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
+#include <zlib.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/utsname.h>
@@ -37,6 +37,7 @@
 #include <bpf/btf.h>
 #include <bpf/libbpf.h>
 #include "bpf_util.h"
+#include "tracing_multi_memory.h"
 #include "tracing_multi_bench.skel.h"
 
 #define TRACEFS		"/sys/kernel/tracing/"
@@ -44,7 +45,6 @@
 #define MORE_ROUNDS	8
 #define CALL_ROUNDS	16
 #define CHECK_CHUNK	64
-#define SETTLE_ROUNDS	10
 #define AFTER_SECS	20
 #define NSEC_PER_SEC	1000000000LL
 #define MAX_COLUMNS	16
@@ -68,17 +68,6 @@ struct targets {
 	const char **syms;
 	__u32 *ids;
 	__u64 *cookies;
-};
-
-/* In bytes: what isn't free and no page of a process or file, in pages and with only
- * the objects that are allocated of the pages of slabs; and what it's used for.
- */
-struct mem {
-	long long pages;
-	long long exact;
-	long long slab;
-	long long vmalloc;
-	long long percpu;
 };
 
 struct result {
@@ -147,9 +136,6 @@ static struct list all, modifiable;
 static double untraced[2];	/* ns of a call: helper, kfunc */
 static struct result *shared;
 
-static int *slab_fds;		/* to shrink the caches */
-static size_t nr_slabs;
-
 static int link_fd = -1, first_fd = -1, tracer_fd = -1;
 static int prog_fds[SINGLES], link_fds[SINGLES];
 static int traced;		/* functions in the function tracer's filter */
@@ -214,14 +200,12 @@ static int check_config(void)
 {
 	int lines = 0, bad = 0;
 	char line[256];
-	FILE *f;
+	gzFile f;
 
-	f = popen("zcat /proc/config.gz", "r");
-	if (!f)
-		return -errno;
-	for (; fgets(line, sizeof(line), f); lines++)
+	f = gzopen("/proc/config.gz", "r");
+	for (; f && gzgets(f, line, sizeof(line)); lines++)
 		bad += count_slow_options(line);
-	if (pclose(f) || !lines) {
+	if (!f || gzclose(f) || !lines) {
 		warn("/proc/config.gz can't be read, so it isn't known how the kernel was built");
 		return -ENOENT;
 	}
@@ -250,42 +234,41 @@ static void sleep_to_full_second(void)
 	sleep_ns(NSEC_PER_SEC - now_ns() % NSEC_PER_SEC);
 }
 
-/* Time of a loop of two instructions: 1 ns each where the clock counts them. */
-static double ns_per_instruction(void)
+/* Do nothing n times: the instructions of one time, or 0 if that isn't known */
+static inline long run_loop(long n)
 {
-#ifdef __x86_64__
-	const long loops = 1000000;
-	long long start, ns, min = 0;
-	long i, n;
-
-	for (i = 0; i < 5; i++) {
-		n = loops;
-		start = now_ns();
-		asm volatile("1: dec %0\n\tjnz 1b" : "+r" (n));
-		ns = now_ns() - start;
-		if (!min || ns < min)
-			min = ns;
-	}
-	return min / (2.0 * loops);
+#if defined(__x86_64__)
+	asm volatile("1: dec %0\n\tjnz 1b" : "+r" (n) : : "cc");
+	return 2;
+#elif defined(__aarch64__)
+	asm volatile("1: subs %0, %0, #1\n\tb.ne 1b" : "+r" (n) : : "cc");
+	return 2;
+#elif defined(__riscv)
+	asm volatile("1: addi %0, %0, -1\n\tbnez %0, 1b" : "+r" (n));
+	return 2;
+#elif defined(__s390x__)
+	asm volatile("1: brctg %0, 1b" : "+d" (n));
+	return 1;
 #else
 	return 0;
 #endif
 }
 
-static char *read_file(const char *path)
+/* 1 ns where the clock counts instructions; 0 if it can't be told */
+static double ns_per_instruction(void)
 {
-	static char buf[256 * 1024];
-	ssize_t n, len = 0;
-	int fd;
+	const long loops = 1000000;
+	long long start, ns, min = 0;
+	long i, insns = 0;
 
-	fd = open(path, O_RDONLY | O_CLOEXEC);
-	if (fd >= 0) {
-		while ((n = read(fd, buf + len, sizeof(buf) - 1 - len)) > 0)
-			len += n;
-		close(fd);
+	for (i = 0; i < 5; i++) {
+		start = now_ns();
+		insns = run_loop(loops);
+		ns = now_ns() - start;
+		if (!min || ns < min)
+			min = ns;
 	}
-	buf[len] = '\0';
-	return buf;
+	return insns ? min / ((double)insns * loops) : 0;
 }
 
 static int write_file(const char *path, const char *text)
@@ -301,24 +284,12 @@ static int write_file(const char *path, const char *text)
 	return err;
 }
 
-/* The sum of all numbers that follow this word */
-static long long sum_after(const char *text, const char *word)
-{
-	long long sum = 0;
-
-	while ((text = strstr(text, word))) {
-		text += strlen(word);
-		sum += strtoll(text + strspn(text, " :"), NULL, 10);
-	}
-	return sum;
-}
-
 /* How long the CPUs have had nothing to do */
 static long long idle_ns(void)
 {
-	const char *text = read_file("/proc/timer_list");
+	const char *text = mem_read_file("/proc/timer_list");
 
-	return sum_after(text, ".idle_sleeptime") + sum_after(text, ".iowait_sleeptime");
+	return mem_sum_after(text, ".idle_sleeptime") + mem_sum_after(text, ".iowait_sleeptime");
 }
 
 /* How long the CPU isn't idle while this process sleeps */
@@ -329,94 +300,6 @@ static long long work_of_others_ns(void)
 	sleep_ns(AFTER_SECS * NSEC_PER_SEC);
 	idle = idle_ns() - idle;
 	return now_ns() - start - idle;
-}
-
-/* For writing to later: to open them then would fill the caches that are measured. */
-static int open_slabs(void)
-{
-	glob_t paths;
-	size_t i;
-
-	if (glob("/sys/kernel/slab/*/shrink", 0, NULL, &paths))
-		return -ENOENT;
-	slab_fds = calloc(paths.gl_pathc, sizeof(*slab_fds));
-	if (!slab_fds)
-		return -ENOMEM;
-	for (i = 0; i < paths.gl_pathc; i++) {
-		slab_fds[i] = open(paths.gl_pathv[i], O_WRONLY | O_CLOEXEC);
-		if (slab_fds[i] < 0)
-			return -errno;
-	}
-	nr_slabs = paths.gl_pathc;
-	globfree(&paths);
-	return 0;
-}
-
-static void shrink_slabs(void)
-{
-	size_t i;
-
-	for (i = 0; i < nr_slabs; i++) {
-		if (pwrite(slab_fds[i], "1", 1, 0) != 1)
-			warn("a slab cache can't be shrunk: %s", strerror(errno));
-	}
-}
-
-/* All lines but the two at the top begin with: name, objects, objects that there is
- * room for, size of an object. Objects are counted right if no CPU has a slab.
- */
-static long long slab_objects(const char *text)
-{
-	unsigned long long cnt, room, size, sum = 0;
-
-	for (; text; text = strchr(text, '\n')) {
-		text += *text == '\n';
-		if (sscanf(text, "%*s %llu %llu %llu", &cnt, &room, &size) == 3)
-			sum += cnt * size;
-	}
-	return sum;
-}
-
-static void mem_read(struct mem *mem)
-{
-	const char *text;
-	long long lru;
-
-	/* bring in what the CPUs count for themselves */
-	write_file("/proc/sys/vm/stat_refresh", "1");
-	text = read_file("/proc/meminfo");
-	mem->slab = sum_after(text, "\nSlab:") * 1024;
-	mem->vmalloc = sum_after(text, "\nVmallocUsed:") * 1024;
-	mem->percpu = sum_after(text, "\nPercpu:") * 1024;
-	lru = sum_after(text, "\nActive:") + sum_after(text, "\nInactive:") +
-	      sum_after(text, "\nUnevictable:");
-	mem->pages = (sum_after(text, "MemTotal:") - sum_after(text, "\nMemFree:") - lru) * 1024;
-	/* free pages in the CPUs' lists, which MemFree doesn't have */
-	mem->pages -= sum_after(read_file("/proc/zoneinfo"), " count:") * getpagesize();
-
-	shrink_slabs();
-	mem->exact = mem->pages - mem->slab + slab_objects(read_file("/proc/slabinfo"));
-}
-
-/* The memory in use when all is freed that is no longer used: by RCU callbacks and
- * workers, from caches, and slabs that have become empty by that.
- */
-static void mem_settle(struct mem *mem)
-{
-	long long before;
-	int i;
-
-	mem_read(mem);
-	for (i = 0; i < SETTLE_ROUNDS; i++) {
-		before = mem->pages;
-		write_file("/proc/sys/vm/drop_caches", "3");
-		sleep_ns(2 * NSEC_PER_SEC);
-		shrink_slabs();
-		sleep_ns(NSEC_PER_SEC);
-		mem_read(mem);
-		if (i && mem->pages == before)
-			return;
-	}
 }
 
 /* --- the functions --- */
@@ -1537,7 +1420,7 @@ static int init(void)
 	if (shared == MAP_FAILED)
 		return -errno;
 
-	err = open_slabs();
+	err = mem_open();
 	if (err) {
 		warn("/sys/kernel/slab can't be used: %s", strerror(-err));
 		return err;
