@@ -94,17 +94,24 @@ use_arch()
 	SYSROOT=$BUILD/sysroot/$name
 }
 
-# use_kernel NAME: take another variant of the test kernel; empty: none.
+# use_kernel NAME: take another variant of the test kernel; empty: none. It is either a
+# fragment of options, and built in a directory of its own, or "# boot args: ARGS" for the
+# kernel that there is.
 use_kernel()
 {
-	local name=$1
+	local name=$1 args
 
 	[[ -n $name ]] || return 0
 	[[ $name =~ ^[a-z0-9_]+$ && -f $TOP/configs/variants/$name.config ]] ||
 		die "KERNEL=$name is no variant that is known here" \
 			"known are: $(cd "$TOP/configs/variants" && echo *.config | sed 's/\.config//g')"
-	CONFIG_NAMES+=" variants/$name"
-	KOUT+=-$name
+	args=$(variant_says 'boot args')
+	if [[ -n $args ]]; then
+		BOOT_ARGS+=" $args"
+	else
+		CONFIG_NAMES+=" variants/$name"
+		KOUT+=-$name
+	fi
 }
 
 # variant_says KEY: what the comment "# KEY: …" of the kernel's variant says, if any.
