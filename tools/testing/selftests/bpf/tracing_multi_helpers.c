@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
 #include <sched.h>
 #include <sys/prctl.h>
+#include <sys/ptrace.h>
+/* PTRACE_GET_SYSCALL_INFO; after sys/ptrace.h, which it clashes with otherwise */
+#include <linux/ptrace.h>
 #include "tracing_multi_helpers.h"
 
 #define MULTI_MODULES 4
@@ -469,6 +472,16 @@ int multi_link_count(int fd)
 	return info.tracing_multi.count;
 }
 
+__u32 multi_link_prog_id(int fd)
+{
+	struct bpf_link_info info = {};
+	__u32 len = sizeof(info);
+
+	if (!ASSERT_OK(bpf_link_get_info_by_fd(fd, &info, &len), "link info"))
+		return 0;
+	return info.prog_id;
+}
+
 int multi_load_empty(enum bpf_prog_type type, struct bpf_prog_load_opts *opts)
 {
 	const struct bpf_insn insns[] = {
@@ -536,13 +549,18 @@ static int count_lines(const char *path, const char *word, const char *other)
 	return cnt;
 }
 
+const char *multi_tracefs(void)
+{
+	static const char *const dir = "/sys/kernel/tracing";
+
+	return access("/sys/kernel/tracing/trace", F_OK) ? "/sys/kernel/debug/tracing" : dir;
+}
+
 int multi_tracefs_lines(const char *file)
 {
 	char path[128];
 
-	snprintf(path, sizeof(path), "/sys/kernel/tracing/%s", file);
-	if (access(path, F_OK))
-		snprintf(path, sizeof(path), "/sys/kernel/debug/tracing/%s", file);
+	snprintf(path, sizeof(path), "%s/%s", multi_tracefs(), file);
 	return count_lines(path, "", "");
 }
 
@@ -774,6 +792,93 @@ bool multi_read_file(const char *dir, const char *file, char *text, size_t size)
 	close(fd);
 	text[len > 0 ? len : 0] = 0;
 	return len > 0;
+}
+
+int multi_load_module(const char *file, const char *params)
+{
+	int fd, err;
+
+	fd = open(file, O_RDONLY);
+	if (fd < 0)
+		return -errno;
+	err = finit_module(fd, params, 0) ? -errno : 0;
+	close(fd);
+	return err;
+}
+
+void multi_trace_me(void)
+{
+	ptrace(PTRACE_TRACEME, 0, 0, 0);
+	raise(SIGSTOP);
+}
+
+static void *attr_field(const struct multi_bpf_call *call, int offset)
+{
+	return (void *)(unsigned long)(call->attr + offset);
+}
+
+__u32 multi_peek(const struct multi_bpf_call *call, int offset)
+{
+	long word = ptrace(PTRACE_PEEKDATA, call->pid, attr_field(call, offset), 0);
+	__u32 val;
+
+	memcpy(&val, &word, sizeof(val));
+	return val;
+}
+
+void multi_spoil(const struct multi_bpf_call *call, int offset)
+{
+	long word = ptrace(PTRACE_PEEKDATA, call->pid, attr_field(call, offset), 0);
+
+	memset(&word, 0xff, sizeof(__u32));
+	ptrace(PTRACE_POKEDATA, call->pid, attr_field(call, offset), word);
+}
+
+static bool at_bpf_entry(struct multi_bpf_call *call)
+{
+	struct ptrace_syscall_info info = {};
+
+	if (ptrace(PTRACE_GET_SYSCALL_INFO, call->pid, sizeof(info), &info) <= 0 ||
+	    info.op != PTRACE_SYSCALL_INFO_ENTRY || info.entry.nr != __NR_bpf)
+		return false;
+	call->cmd = info.entry.args[0];
+	call->attr = info.entry.args[1];
+	return true;
+}
+
+/* The signal that it stopped for; -1 if it ended, whose status is left to be waited for. */
+static int wait_stop(pid_t pid)
+{
+	siginfo_t info = {};
+	int status;
+
+	if (waitid(P_PID, pid, &info, WEXITED | WSTOPPED | WNOWAIT) ||
+	    info.si_code == CLD_EXITED || info.si_code == CLD_KILLED ||
+	    waitpid(pid, &status, 0) != pid)
+		return -1;
+	return WSTOPSIG(status);
+}
+
+bool multi_trace_bpf(pid_t pid, void (*entry)(const struct multi_bpf_call *call, const void *arg),
+		     const void *arg)
+{
+	struct multi_bpf_call call = { .pid = pid };
+	int sig;
+
+	if (!ASSERT_EQ(wait_stop(pid), SIGSTOP, "stopped"))
+		return false;
+	ptrace(PTRACE_SETOPTIONS, pid, 0, PTRACE_O_TRACESYSGOOD | PTRACE_O_EXITKILL);
+	for (sig = 0; !ptrace(PTRACE_SYSCALL, pid, 0, sig); ) {
+		sig = wait_stop(pid);
+		if (sig < 0)
+			return true;
+		if (sig == (SIGTRAP | 0x80) && at_bpf_entry(&call))
+			entry(&call, arg);
+		/* what stops it for us is no signal of its own */
+		if ((sig & ~0x80) == SIGTRAP)
+			sig = 0;
+	}
+	return ASSERT_OK(errno, "PTRACE_SYSCALL");
 }
 
 /* Fail what can fail, the nth of it. */

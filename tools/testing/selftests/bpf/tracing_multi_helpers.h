@@ -117,8 +117,9 @@ bool multi_refused(const struct bpf_program *prog, const struct multi_targets *t
 bool multi_create_refused(union bpf_attr *attr, int err, __u32 bad_idx,
 			  const char *name);
 
-/* Number of targets of a link, -1 if it can't be told. */
+/* Number of targets of a link, -1 if it can't be told; its program, or 0 */
 int multi_link_count(int fd);
+__u32 multi_link_prog_id(int fd);
 /* A program that does nothing: its fd or a negative errno. */
 int multi_load_empty(enum bpf_prog_type type, struct bpf_prog_load_opts *opts);
 __u32 multi_prog_id(const struct bpf_program *prog);
@@ -127,7 +128,8 @@ __u32 multi_prog_id(const struct bpf_program *prog);
 bool multi_test_run(const struct bpf_program *prog, __u32 *retval);
 bool multi_test_run_tc(const struct bpf_program *prog, __u32 *retval);
 
-/* Lines of a file of tracefs; images of trampolines whose keys start with key. */
+/* The directory that is tracefs; lines of a file there; images of trampolines whose keys start with key. */
+const char *multi_tracefs(void);
 int multi_tracefs_lines(const char *file);
 int multi_images(const char *key);
 int multi_enabled_functions(void);
@@ -171,6 +173,27 @@ bool multi_same_state(const struct multi_state *before, const char *name);
  * after them. prog must fit on bpf_fentry_test9.
  */
 bool multi_settle(const struct bpf_program *prog);
+
+/* Load a module from a file with parameters: 0 or a negative errno. */
+int multi_load_module(const char *file, const char *params);
+
+/* Let a child that has called multi_trace_me() run to its end, and call entry() whenever
+ * it enters the bpf() system call. The caller waits for it afterwards.
+ */
+struct multi_bpf_call {
+	pid_t pid;
+	__u64 cmd;
+	__u64 attr;	/* where the child has it */
+};
+
+void multi_trace_me(void);
+bool multi_trace_bpf(pid_t pid, void (*entry)(const struct multi_bpf_call *call, const void *arg),
+		     const void *arg);
+/* A field of the call's attr; or make it one that no kernel knows. */
+#define MULTI_PEEK(call, field) multi_peek(call, offsetof(union bpf_attr, field))
+#define MULTI_SPOIL(call, field) multi_spoil(call, offsetof(union bpf_attr, field))
+__u32 multi_peek(const struct multi_bpf_call *call, int offset);
+void multi_spoil(const struct multi_bpf_call *call, int offset);
 
 /* A thread that runs a program, which calls bpf_fentry_test*, again and again. Only one:
  * a tracing program that is interrupted for another task that calls the function on the

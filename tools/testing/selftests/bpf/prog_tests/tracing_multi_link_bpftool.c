@@ -1,9 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /* What bpftool shows of tracing multi-links, and does with them. */
-#include <sys/ptrace.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
-#include <linux/ptrace.h>
 #include <test_progs.h>
 #include "tracing_multi_helpers.h"
 #include "tracing_multi_auto.skel.h"
@@ -537,73 +535,25 @@ struct lesser_kernel {
 	bool no_flags;		/* of BPF_LINK_CREATE */
 };
 
-/* Make a field of a system call's attr one that no kernel knows. */
-static void spoil(pid_t pid, __u64 attr, int offset)
+/* Let a system call fail if the lesser kernel refuses it. */
+static void be_lesser_kernel(const struct multi_bpf_call *call, const void *arg)
 {
-	void *addr = (void *)(unsigned long)(attr + offset);
-	long word = ptrace(PTRACE_PEEKDATA, pid, addr, 0);
-
-	memset(&word, 0xff, sizeof(__u32));
-	ptrace(PTRACE_POKEDATA, pid, addr, word);
-}
-
-static __u32 peek(pid_t pid, __u64 attr, int offset)
-{
-	long word = ptrace(PTRACE_PEEKDATA, pid, (unsigned long)(attr + offset), 0);
-	__u32 val;
-
-	memcpy(&val, &word, sizeof(val));
-	return val;
-}
-
-#define PEEK(pid, attr, field) peek(pid, attr, offsetof(union bpf_attr, field))
-#define SPOIL(pid, attr, field) spoil(pid, attr, offsetof(union bpf_attr, field))
-
-/* At the entry of a system call: let it fail if the lesser kernel refuses it. */
-static void be_lesser_kernel(pid_t pid, const struct lesser_kernel *kernel)
-{
-	struct ptrace_syscall_info info = {};
-	__u64 attr;
+	const struct lesser_kernel *kernel = arg;
 	__u32 type;
 
-	if (ptrace(PTRACE_GET_SYSCALL_INFO, pid, sizeof(info), &info) <= 0 ||
-	    info.op != PTRACE_SYSCALL_INFO_ENTRY || info.entry.nr != __NR_bpf)
-		return;
-
-	attr = info.entry.args[1];
-	if (info.entry.args[0] == BPF_PROG_LOAD) {
-		type = PEEK(pid, attr, expected_attach_type);
+	if (call->cmd == BPF_PROG_LOAD) {
+		type = MULTI_PEEK(call, expected_attach_type);
 		if ((kernel->no_multi && type >= BPF_TRACE_FENTRY_MULTI) ||
 		    (kernel->no_fmod_ret && type == BPF_MODIFY_RETURN_MULTI) ||
 		    (kernel->no_typed && type >= BPF_TRACE_FENTRY_MULTI &&
-		     PEEK(pid, attr, attach_btf_id)))
-			SPOIL(pid, attr, expected_attach_type);
-	} else if (info.entry.args[0] == BPF_LINK_CREATE) {
-		type = PEEK(pid, attr, link_create.attach_type);
+		     MULTI_PEEK(call, attach_btf_id)))
+			MULTI_SPOIL(call, expected_attach_type);
+	} else if (call->cmd == BPF_LINK_CREATE) {
+		type = MULTI_PEEK(call, link_create.attach_type);
 		if (kernel->no_flags && type >= BPF_TRACE_FENTRY_MULTI &&
-		    PEEK(pid, attr, link_create.flags))
-			SPOIL(pid, attr, link_create.flags);
+		    MULTI_PEEK(call, link_create.flags))
+			MULTI_SPOIL(call, link_create.flags);
 	}
-}
-
-/* Returns the exit status of the traced process, -1 if it has none. */
-static int trace(pid_t pid, const struct lesser_kernel *kernel)
-{
-	int status, sig = 0;
-
-	if (waitpid(pid, &status, 0) != pid || !WIFSTOPPED(status))
-		return -1;
-	ptrace(PTRACE_SETOPTIONS, pid, 0, PTRACE_O_TRACESYSGOOD | PTRACE_O_EXITKILL);
-	while (!ptrace(PTRACE_SYSCALL, pid, 0, sig)) {
-		if (waitpid(pid, &status, 0) != pid || !WIFSTOPPED(status))
-			break;
-		sig = 0;
-		if (WSTOPSIG(status) == (SIGTRAP | 0x80))
-			be_lesser_kernel(pid, kernel);
-		else if (WSTOPSIG(status) != SIGTRAP)
-			sig = WSTOPSIG(status);
-	}
-	return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
 }
 
 /* Load the object's programs, all as ones of a type if that is given, and attach them.
@@ -616,6 +566,7 @@ static void load_on(const struct lesser_kernel *kernel, const char *type, int st
 				     PIN_DIR, "autoattach", type ? "type" : NULL, type, NULL };
 	char out[8192] = {};
 	FILE *f = tmpfile();
+	int wstatus = 0;
 	pid_t pid;
 
 	if (!ASSERT_OK_PTR(f, "tmpfile"))
@@ -625,13 +576,15 @@ static void load_on(const struct lesser_kernel *kernel, const char *type, int st
 	if (pid == 0) {
 		dup2(fileno(f), STDOUT_FILENO);
 		dup2(fileno(f), STDERR_FILENO);
-		ptrace(PTRACE_TRACEME, 0, 0, 0);
-		raise(SIGSTOP);
+		multi_trace_me();
 		execv(args[0], (char *const *)args);
 		_exit(127);
 	}
-	if (ASSERT_GT(pid, 0, "fork"))
-		ASSERT_EQ(trace(pid, kernel), status, "status");
+	if (ASSERT_GT(pid, 0, "fork") && multi_trace_bpf(pid, be_lesser_kernel, kernel) &&
+	    ASSERT_EQ(waitpid(pid, &wstatus, 0), pid, "waitpid")) {
+		ASSERT_TRUE(WIFEXITED(wstatus), "exited");
+		ASSERT_EQ(WEXITSTATUS(wstatus), status, "status");
+	}
 	rewind(f);
 	fread(out, 1, sizeof(out) - 1, f);
 	fclose(f);

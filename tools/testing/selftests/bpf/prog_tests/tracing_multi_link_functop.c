@@ -6,10 +6,9 @@
 #include <test_progs.h>
 #include <sys/ioctl.h>
 #include <sys/prctl.h>
-#include <sys/ptrace.h>
 #include <sys/wait.h>
-#include <linux/ptrace.h>
 #include "cap_helpers.h"
+#include "tracing_multi_helpers.h"
 
 #define ARGS_MAX	16
 #define OUTPUT_MAX	(256 * 1024)
@@ -953,67 +952,20 @@ static void test_no_permission(void)
 	functop_setup = NULL;
 }
 
-static void trace_me(void)
+/* Make an attach type one that no kernel knows, if older kernels don't. */
+static void spoil_attach_type(const struct multi_bpf_call *call, const void *arg)
 {
-	ptrace(PTRACE_TRACEME);
-	raise(SIGSTOP);
+	if (call->cmd == BPF_PROG_LOAD &&
+	    MULTI_PEEK(call, expected_attach_type) > BPF_TRACE_KPROBE_SESSION)
+		MULTI_SPOIL(call, expected_attach_type);
 }
 
-/* At the entry of a system call: makes its attach type one that no kernel knows,
- * if older kernels don't.
- */
-static void spoil_attach_type(pid_t pid)
-{
-	struct ptrace_syscall_info info = {};
-	void *addr;
-	__u32 type;
-	long word;
-
-	if (ptrace(PTRACE_GET_SYSCALL_INFO, pid, sizeof(info), &info) <= 0)
-		return;
-	if (info.op != PTRACE_SYSCALL_INFO_ENTRY || info.entry.nr != __NR_bpf ||
-	    info.entry.args[0] != BPF_PROG_LOAD)
-		return;
-
-	addr = (void *)(long)info.entry.args[1] + offsetof(union bpf_attr, expected_attach_type);
-	word = ptrace(PTRACE_PEEKDATA, pid, addr, 0);
-	memcpy(&type, &word, sizeof(type));
-	if (type <= BPF_TRACE_KPROBE_SESSION)
-		return;
-	type = ~0U;
-	memcpy(&word, &type, sizeof(type));
-	ptrace(PTRACE_POKEDATA, pid, addr, word);
-}
-
-/* Runs the traced functop as on a kernel without multi-links */
-static void trace_functop(pid_t pid)
-{
-	int status, sig = 0;
-
-	if (!ASSERT_EQ(waitpid(pid, &status, 0), pid, "stopped"))
-		return;
-	ptrace(PTRACE_SETOPTIONS, pid, 0, PTRACE_O_TRACESYSGOOD);
-	while (!ptrace(PTRACE_SYSCALL, pid, 0, sig)) {
-		/* leaves the status for functop_wait() */
-		siginfo_t info = {};
-
-		if (waitid(P_PID, pid, &info, WEXITED | WSTOPPED | WNOWAIT) ||
-		    info.si_code == CLD_EXITED || info.si_code == CLD_KILLED)
-			return;
-		waitpid(pid, &status, 0);
-		sig = 0;
-		if (WSTOPSIG(status) == (SIGTRAP | 0x80))
-			spoil_attach_type(pid);
-		else if (WSTOPSIG(status) != SIGTRAP)
-			sig = WSTOPSIG(status);
-	}
-}
-
+/* functop, as on a kernel without multi-links */
 static void test_no_feature(void)
 {
-	functop_setup = trace_me;
+	functop_setup = multi_trace_me;
 	if (functop_start_args("vfs_read", NULL)) {
-		trace_functop(top.pid);
+		multi_trace_bpf(top.pid, spoil_attach_type, NULL);
 		functop_wait();
 		ASSERT_TRUE(WIFEXITED(top.status), "exited");
 		ASSERT_EQ(WEXITSTATUS(top.status), 1, "status");
@@ -1031,10 +983,10 @@ static void test_no_feature_bpftool(void)
 	static const char *const paths[] = { "./tools/sbin/bpftool", "../tools/sbin/bpftool" };
 
 	functop_path = paths[!!access(paths[0], X_OK)];
-	functop_setup = trace_me;
+	functop_setup = multi_trace_me;
 	if (functop_start_args("-j", "feature", "probe", "kernel", NULL)) {
 		ASSERT_GE(fcntl(top.out_fd, F_SETPIPE_SZ, OUTPUT_MAX), OUTPUT_MAX, "pipe's size");
-		trace_functop(top.pid);
+		multi_trace_bpf(top.pid, spoil_attach_type, NULL);
 		functop_wait();
 		ASSERT_OK(top.status, "status");
 		ASSERT_HAS_SUBSTR(top.out, "\"have_bounded_loops\":true", "another feature");

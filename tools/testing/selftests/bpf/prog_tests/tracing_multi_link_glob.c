@@ -309,9 +309,10 @@ static int count_name(const struct func_names *list, const char *name)
 
 static const char *filter_functions(void)
 {
-	static const char *const path = "/sys/kernel/tracing/available_filter_functions";
+	static char path[128];
 
-	return access(path, F_OK) ? "/sys/kernel/debug/tracing/available_filter_functions" : path;
+	snprintf(path, sizeof(path), "%s/available_filter_functions", multi_tracefs());
+	return path;
 }
 
 struct kernel_names {

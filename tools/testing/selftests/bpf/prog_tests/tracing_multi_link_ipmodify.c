@@ -65,21 +65,9 @@ static bool wait_transition(long end)
 	return ASSERT_EQ(read_number(PATCH "/transition"), end, "transition");
 }
 
-static int load_module_with(const char *param)
-{
-	int fd, err;
-
-	fd = open(MODULE ".ko", O_RDONLY);
-	if (fd < 0)
-		return -errno;
-	err = finit_module(fd, param, 0) ? -errno : 0;
-	close(fd);
-	return err;
-}
-
 static bool modify(struct modifier *m)
 {
-	if (!ASSERT_OK(load_module_with(m->param), m->param))
+	if (!ASSERT_OK(multi_load_module(MODULE ".ko", m->param), m->param))
 		return false;
 	m->on = true;
 	return !m->is_patch || wait_transition(0);
@@ -227,7 +215,7 @@ static bool find_addrs(struct traced *tr)
 /* Does the kernel have what it takes? */
 static bool supported(const char *param)
 {
-	int err = load_module_with(param);
+	int err = multi_load_module(MODULE ".ko", param);
 
 	if (err == -EOPNOTSUPP) {
 		test__skip();

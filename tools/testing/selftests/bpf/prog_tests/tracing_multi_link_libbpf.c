@@ -312,16 +312,6 @@ out:
 	tracing_multi_auto__destroy(own);
 }
 
-static __u32 link_prog_id(const struct bpf_link *link)
-{
-	struct bpf_link_info info = {};
-	__u32 len = sizeof(info);
-
-	if (!ASSERT_OK(bpf_link_get_info_by_fd(bpf_link__fd(link), &info, &len), "link info"))
-		return 0;
-	return info.prog_id;
-}
-
 static void check_hits(__u64 old, __u64 new, const char *name)
 {
 	skel->bss->module_hits = 0;
@@ -355,13 +345,13 @@ static void test_update_program(void)
 		  "single fentry");
 	ASSERT_EQ(bpf_link__update_program(link, skel->progs.by_hand_sleepable), -EINVAL,
 		  "sleepable");
-	ASSERT_EQ(link_prog_id(link), multi_prog_id(old), "program after refusals");
+	ASSERT_EQ(multi_link_prog_id(bpf_link__fd(link)), multi_prog_id(old), "program after refusals");
 	ASSERT_EQ(link_count(link), opts.cnt, "count after refusals");
 	check_hits(opts.cnt, 0, "after refusals");
 
 	skel->bss->cookie_sum = 0;
 	ASSERT_OK(bpf_link__update_program(link, new), "update");
-	ASSERT_EQ(link_prog_id(link), multi_prog_id(new), "program");
+	ASSERT_EQ(multi_link_prog_id(bpf_link__fd(link)), multi_prog_id(new), "program");
 	ASSERT_EQ(link_count(link), opts.cnt, "count");
 	check_hits(0, opts.cnt, "after");
 	ASSERT_EQ(skel->bss->cookie_sum, 777, "cookies");
@@ -449,9 +439,10 @@ out:
 
 static const char *filter_functions(void)
 {
-	static const char *const path = "/sys/kernel/tracing/available_filter_functions";
+	static char path[128];
 
-	return access(path, F_OK) ? "/sys/kernel/debug/tracing/available_filter_functions" : path;
+	snprintf(path, sizeof(path), "%s/available_filter_functions", multi_tracefs());
+	return path;
 }
 
 /* Line by line, as far as libbpf has to read: BPF's symbols are the last ones. */

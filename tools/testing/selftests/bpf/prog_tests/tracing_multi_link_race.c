@@ -17,7 +17,6 @@
 
 #define LONG_FACTOR 250
 
-#define TRACEFS "/sys/kernel/tracing"
 #define CPU1 "/sys/devices/system/cpu/cpu1"
 #define PATCH_MODULE "bpf_test_ipmodify"
 #define PATCH "/sys/kernel/livepatch/" PATCH_MODULE
@@ -171,7 +170,7 @@ static bool has_kprobes(void)
 
 static int set_tracer(const char *name)
 {
-	return multi_write_file(TRACEFS, "current_tracer", name) ? 0 : -errno;
+	return multi_write_file(multi_tracefs(), "current_tracer", name) ? 0 : -errno;
 }
 
 static int toggle_tracer(const char *name)
@@ -186,7 +185,7 @@ static bool has_tracer(const char *name)
 {
 	char tracers[256];
 
-	return multi_read_file(TRACEFS, "available_tracers", tracers, sizeof(tracers)) &&
+	return multi_read_file(multi_tracefs(), "available_tracers", tracers, sizeof(tracers)) &&
 	       strstr(tracers, name);
 }
 
@@ -198,18 +197,6 @@ static bool has_tracers(void)
 static int step_tracers(struct racer *r)
 {
 	return toggle_tracer(r->steps % 2 ? "function" : "function_graph");
-}
-
-static int load(const char *file, const char *param)
-{
-	int fd, err;
-
-	fd = open(file, O_RDONLY);
-	if (fd < 0)
-		return -errno;
-	err = finit_module(fd, param, 0) ? -errno : 0;
-	close(fd);
-	return err;
 }
 
 /* Others may have it in use for a moment. */
@@ -231,7 +218,7 @@ static int step_module(struct racer *r)
 {
 	int err = unload(TESTMOD);
 
-	return err ?: load(TESTMOD ".ko", "");
+	return err ?: multi_load_module(TESTMOD ".ko", "");
 }
 
 static int attach_module(int btf_fd)
@@ -295,7 +282,7 @@ static int wait_patch(const char *state)
 
 static int step_patch(struct racer *r)
 {
-	int err = load(PATCH_MODULE ".ko", "user=livepatch");
+	int err = multi_load_module(PATCH_MODULE ".ko", "user=livepatch");
 
 	if (err)
 		return err;
@@ -564,7 +551,7 @@ static void race_counted(int groups)
 
 static bool filter_tracers(bool on)
 {
-	return ASSERT_TRUE(multi_write_file(TRACEFS, "set_ftrace_filter",
+	return ASSERT_TRUE(multi_write_file(multi_tracefs(), "set_ftrace_filter",
 					    on ? "bpf_fentry_test*\n" : "\n"),
 			   "set_ftrace_filter");
 }

@@ -268,19 +268,7 @@ static void test_counts_while_toggling(void)
 
 static bool write_tracefs(const char *file, const char *text)
 {
-	char path[128];
-	bool ok;
-	int fd;
-
-	snprintf(path, sizeof(path), "/sys/kernel/tracing/%s", file);
-	if (access(path, F_OK))
-		snprintf(path, sizeof(path), "/sys/kernel/debug/tracing/%s", file);
-	fd = open(path, O_WRONLY | O_TRUNC);
-	if (fd < 0)
-		return false;
-	ok = write(fd, text, strlen(text)) == strlen(text);
-	close(fd);
-	return ok;
+	return multi_write_file(multi_tracefs(), file, text);
 }
 
 /* The function tracer makes the functions go through a list of callbacks. */

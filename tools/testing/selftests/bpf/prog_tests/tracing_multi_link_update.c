@@ -28,15 +28,6 @@ static int update(int link_fd, const struct bpf_program *prog)
 	return bpf_link_update(link_fd, prog_fd(prog), NULL);
 }
 
-static __u32 link_prog_id(int link_fd)
-{
-	struct bpf_link_info info = {};
-	__u32 len = sizeof(info);
-
-	return ASSERT_OK(bpf_link_get_info_by_fd(link_fd, &info, &len), "link info") ?
-	       info.prog_id : 0;
-}
-
 /* One target of each kind, each with its index + 1 as cookie. */
 #define NR_TARGETS 4
 
@@ -94,7 +85,7 @@ static void replace_and_call(struct bpf_program *prog0, struct bpf_program *prog
 	check_hits(hits, 0, "before");
 
 	ASSERT_OK(update(fd, prog1), "update");
-	ASSERT_EQ(link_prog_id(fd), multi_prog_id(prog1), "program of the link");
+	ASSERT_EQ(multi_link_prog_id(fd), multi_prog_id(prog1), "program of the link");
 	ASSERT_EQ(multi_link_count(fd), NR_TARGETS, "targets");
 	call_targets();
 	check_hits(hits, 1, "after");
@@ -163,7 +154,7 @@ static void test_old_prog(void)
 	ASSERT_EQ(bpf_link_update(fd, entry_0, &opts), -EINVAL, "old program without flag");
 	opts.flags = BPF_F_REPLACE << 1;
 	ASSERT_EQ(bpf_link_update(fd, entry_0, &opts), -EINVAL, "unknown flag");
-	ASSERT_EQ(link_prog_id(fd), multi_prog_id(skel->progs.entry_1), "program of the link");
+	ASSERT_EQ(multi_link_prog_id(fd), multi_prog_id(skel->progs.entry_1), "program of the link");
 
 	ASSERT_OK(update(fd, skel->progs.entry_1), "the same program");
 	call_targets();
@@ -208,7 +199,7 @@ static bool refused(int fd, const struct bpf_program *prog, int err, const char 
 {
 	bool ok = ASSERT_EQ(update(fd, prog), err, name);
 
-	ASSERT_EQ(link_prog_id(fd), multi_prog_id(skel->progs.entry_0), name);
+	ASSERT_EQ(multi_link_prog_id(fd), multi_prog_id(skel->progs.entry_0), name);
 	call_targets();
 	check_hits(skel->bss->entry_hits, 0, name);
 	return ok;
@@ -266,7 +257,7 @@ static void test_not_sleepable(void)
 	if (fd < 0)
 		return;
 	ASSERT_EQ(update(fd, skel->progs.entry_0), -EINVAL, "not sleepable");
-	ASSERT_EQ(link_prog_id(fd), multi_prog_id(skel->progs.entry_sleepable), "old program");
+	ASSERT_EQ(multi_link_prog_id(fd), multi_prog_id(skel->progs.entry_sleepable), "old program");
 	multi_test_run(skel->progs.run_fentry_tests, NULL);
 	check_first_hits(skel->bss->entry_hits, t.cnt, 1, "sleepable");
 }
@@ -283,7 +274,7 @@ static void test_refused_second(void)
 	if (fd < 0)
 		return;
 	ASSERT_EQ(update(fd, skel->progs.entry_typed), -EINVAL, "other prototype");
-	ASSERT_EQ(link_prog_id(fd), multi_prog_id(skel->progs.entry_0), "old program");
+	ASSERT_EQ(multi_link_prog_id(fd), multi_prog_id(skel->progs.entry_0), "old program");
 	multi_test_run(skel->progs.run_fentry_tests, NULL);
 	check_first_hits(skel->bss->entry_hits, t.cnt, 0, "old program");
 	ASSERT_EQ(skel->bss->typed_sum, 0, "new program");

@@ -576,9 +576,10 @@ static void check_runs(int prog, const char *name)
 
 static FILE *open_enabled_functions(void)
 {
-	FILE *f = fopen("/sys/kernel/tracing/enabled_functions", "r");
+	char path[128];
 
-	return f ?: fopen("/sys/kernel/debug/tracing/enabled_functions", "r");
+	snprintf(path, sizeof(path), "%s/enabled_functions", multi_tracefs());
+	return fopen(path, "r");
 }
 
 /* What names of images with no other program have in them; only of shared images */
@@ -617,11 +618,7 @@ static void check_all_call(int prog, int enabled, const char *name)
 
 static void check_prog(int link_fd, const struct bpf_program *prog, const char *name)
 {
-	struct bpf_link_info info = {};
-	__u32 len = sizeof(info);
-
-	if (ASSERT_OK(bpf_link_get_info_by_fd(link_fd, &info, &len), "link info"))
-		ASSERT_EQ(info.prog_id, multi_prog_id(prog), name);
+	ASSERT_EQ(multi_link_prog_id(link_fd), multi_prog_id(prog), name);
 }
 
 /* A link that has entry_0 on all functions, for as long as check() takes */
