@@ -15,7 +15,7 @@ demo:		## build and boot the kernel, trace vfs_* with one program (GLOB='tcp_*' 
 	@scripts/demo
 test:		## build everything and run all tests (ARCH=arm64, riscv64, s390x; KERNEL=debug)
 	@scripts/test
-test-all:	## all tests, also of the other architectures, and what takes too long for every day
+test-all:	## all tests, also of the other architectures
 	@scripts/test --all
 shell:		## a prompt in the booted kernel (ARCH=…)
 	@scripts/shell

@@ -660,12 +660,21 @@ static int all_links(void)
 	return count_ids(bpf_link_get_next_id);
 }
 
+static int module_refs(void)
+{
+	char text[16];
+
+	return multi_read_file("/sys/module/bpf_testmod", "refcnt", text, sizeof(text)) ?
+	       atoi(text) : -1;
+}
+
 void multi_get_state(struct multi_state *state)
 {
 	state->enabled = multi_enabled_functions();
 	state->images = multi_all_images();
 	state->progs = all_progs();
 	state->links = all_links();
+	state->module_refs = module_refs();
 }
 
 bool multi_same_state(const struct multi_state *before, const char *name)
@@ -673,6 +682,7 @@ bool multi_same_state(const struct multi_state *before, const char *name)
 	return multi_wait_for(multi_enabled_functions, before->enabled, name) &
 	       multi_wait_for(all_links, before->links, name) &
 	       multi_wait_for(all_progs, before->progs, name) &
+	       multi_wait_for(module_refs, before->module_refs, name) &
 	       multi_wait_for(multi_all_images, before->images, name);
 }
 

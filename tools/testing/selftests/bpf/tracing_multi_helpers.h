@@ -164,6 +164,7 @@ struct multi_state {
 	int images;
 	int progs;
 	int links;
+	int module_refs;	/* of bpf_testmod; -1 if it isn't loaded */
 };
 
 void multi_get_state(struct multi_state *state);
