@@ -822,26 +822,37 @@ void multi_trace_me(void)
 	raise(SIGSTOP);
 }
 
-static void *attr_field(const struct multi_bpf_call *call, int offset)
+static bool has_field(const struct multi_bpf_call *call, int offset)
 {
-	return (void *)(unsigned long)(call->attr + offset);
+	return offset + sizeof(__u32) <= call->size;
+}
+
+static long peek_word(const struct multi_bpf_call *call, int offset)
+{
+	return ptrace(PTRACE_PEEKDATA, call->pid, (void *)(long)(call->attr + offset), 0);
 }
 
 __u32 multi_peek(const struct multi_bpf_call *call, int offset)
 {
-	long word = ptrace(PTRACE_PEEKDATA, call->pid, attr_field(call, offset), 0);
-	__u32 val;
+	__u32 val = 0;
+	long word;
 
-	memcpy(&val, &word, sizeof(val));
+	if (has_field(call, offset)) {
+		word = peek_word(call, offset);
+		memcpy(&val, &word, sizeof(val));
+	}
 	return val;
 }
 
 void multi_spoil(const struct multi_bpf_call *call, int offset)
 {
-	long word = ptrace(PTRACE_PEEKDATA, call->pid, attr_field(call, offset), 0);
+	long word;
 
+	if (!ASSERT_TRUE(has_field(call, offset), "attr has the field"))
+		return;
+	word = peek_word(call, offset);
 	memset(&word, 0xff, sizeof(__u32));
-	ptrace(PTRACE_POKEDATA, call->pid, attr_field(call, offset), word);
+	ptrace(PTRACE_POKEDATA, call->pid, (void *)(long)(call->attr + offset), word);
 }
 
 static bool at_bpf_entry(struct multi_bpf_call *call)
@@ -853,6 +864,7 @@ static bool at_bpf_entry(struct multi_bpf_call *call)
 		return false;
 	call->cmd = info.entry.args[0];
 	call->attr = info.entry.args[1];
+	call->size = info.entry.args[2];
 	return true;
 }
 
@@ -860,35 +872,51 @@ static bool at_bpf_entry(struct multi_bpf_call *call)
 static int wait_stop(pid_t pid)
 {
 	siginfo_t info = {};
-	int status;
 
-	if (waitid(P_PID, pid, &info, WEXITED | WSTOPPED | WNOWAIT) ||
-	    info.si_code == CLD_EXITED || info.si_code == CLD_KILLED ||
-	    waitpid(pid, &status, 0) != pid)
+	while (waitid(P_PID, pid, &info, WEXITED | WSTOPPED | WNOWAIT)) {
+		if (errno != EINTR)
+			return -1;
+	}
+	if (info.si_code != CLD_TRAPPED && info.si_code != CLD_STOPPED)
 		return -1;
-	return WSTOPSIG(status);
+	/* the stop only, not the end if it has been killed since */
+	waitid(P_PID, pid, &info, WSTOPPED | WNOHANG);
+	return info.si_status;
 }
 
-bool multi_trace_bpf(pid_t pid, void (*entry)(const struct multi_bpf_call *call, const void *arg),
-		     const void *arg)
+/* From stop to stop: true if it ended. */
+static bool trace_bpf(struct multi_bpf_call *call,
+		      void (*entry)(const struct multi_bpf_call *call, const void *arg),
+		      const void *arg)
 {
-	struct multi_bpf_call call = { .pid = pid };
-	int sig;
+	int sig = 0;
 
-	if (!ASSERT_EQ(wait_stop(pid), SIGSTOP, "stopped"))
-		return false;
-	ptrace(PTRACE_SETOPTIONS, pid, 0, PTRACE_O_TRACESYSGOOD | PTRACE_O_EXITKILL);
-	for (sig = 0; !ptrace(PTRACE_SYSCALL, pid, 0, sig); ) {
-		sig = wait_stop(pid);
+	while (!ptrace(PTRACE_SYSCALL, call->pid, 0, sig)) {
+		sig = wait_stop(call->pid);
 		if (sig < 0)
 			return true;
-		if (sig == (SIGTRAP | 0x80) && at_bpf_entry(&call))
-			entry(&call, arg);
+		if (sig == (SIGTRAP | 0x80) && at_bpf_entry(call))
+			entry(call, arg);
 		/* what stops it for us is no signal of its own */
 		if ((sig & ~0x80) == SIGTRAP)
 			sig = 0;
 	}
 	return ASSERT_OK(errno, "PTRACE_SYSCALL");
+}
+
+bool multi_trace_bpf(pid_t pid, void (*entry)(const struct multi_bpf_call *call, const void *arg),
+		     const void *arg)
+{
+	const long options = PTRACE_O_TRACESYSGOOD | PTRACE_O_EXITKILL;
+	struct multi_bpf_call call = { .pid = pid };
+
+	if (ASSERT_EQ(wait_stop(pid), SIGSTOP, "stopped") &&
+	    ASSERT_OK(ptrace(PTRACE_SETOPTIONS, pid, 0, options), "PTRACE_SETOPTIONS") &&
+	    trace_bpf(&call, entry, arg))
+		return true;
+	/* or who waits for it does so forever */
+	kill(pid, SIGKILL);
+	return false;
 }
 
 /* Fail what can fail, the nth of it. */

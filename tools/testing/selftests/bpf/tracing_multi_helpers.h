@@ -128,7 +128,9 @@ __u32 multi_prog_id(const struct bpf_program *prog);
 bool multi_test_run(const struct bpf_program *prog, __u32 *retval);
 bool multi_test_run_tc(const struct bpf_program *prog, __u32 *retval);
 
-/* The directory that is tracefs; lines of a file there; images of trampolines whose keys start with key. */
+/* The directory that is tracefs; lines of a file there; images of trampolines whose keys
+ * start with key.
+ */
 const char *multi_tracefs(void);
 int multi_tracefs_lines(const char *file);
 int multi_images(const char *key);
@@ -184,13 +186,14 @@ int multi_load_module(const char *file, const char *params);
 struct multi_bpf_call {
 	pid_t pid;
 	__u64 cmd;
-	__u64 attr;	/* where the child has it */
+	__u64 attr;	/* where the child has it, and as much of it */
+	__u64 size;
 };
 
 void multi_trace_me(void);
 bool multi_trace_bpf(pid_t pid, void (*entry)(const struct multi_bpf_call *call, const void *arg),
 		     const void *arg);
-/* A field of the call's attr; or make it one that no kernel knows. */
+/* A field of the call's attr, 0 if it has none; or make it one that no kernel knows. */
 #define MULTI_PEEK(call, field) multi_peek(call, offsetof(union bpf_attr, field))
 #define MULTI_SPOIL(call, field) multi_spoil(call, offsetof(union bpf_attr, field))
 __u32 multi_peek(const struct multi_bpf_call *call, int offset);

@@ -115,22 +115,6 @@ static long long slab_objects(const char *text)
 	return sum;
 }
 
-/* Lines: addresses, size, the function that allocated it */
-static long long jit_areas(const char *text)
-{
-	unsigned long long size, sum = 0;
-	char caller[64];
-
-	for (; text; text = strchr(text, '\n')) {
-		text += *text == '\n';
-		if (sscanf(text, "%*s %llu %63s", &size, caller) == 2 &&
-		    (!strncmp(caller, "bpf_prog_pack", 13) || !strncmp(caller, "bpf_jit", 7) ||
-		     !strncmp(caller, "execmem", 7)))
-			sum += size;
-	}
-	return sum;
-}
-
 void mem_read(struct mem *mem)
 {
 	const char *text;
@@ -141,6 +125,7 @@ void mem_read(struct mem *mem)
 	text = mem_read_file("/proc/meminfo");
 	mem->slab = mem_sum_after(text, "\nSlab:") * 1024;
 	mem->vmalloc = mem_sum_after(text, "\nVmallocUsed:") * 1024;
+	mem->stacks = mem_sum_after(text, "\nKernelStack:") * 1024;
 	mem->percpu = mem_sum_after(text, "\nPercpu:") * 1024;
 	lru = mem_sum_after(text, "\nActive:") + mem_sum_after(text, "\nInactive:") +
 	      mem_sum_after(text, "\nUnevictable:");
@@ -148,7 +133,6 @@ void mem_read(struct mem *mem)
 		      lru) * 1024;
 	/* free pages in the CPUs' lists, which MemFree doesn't have */
 	mem->pages -= mem_sum_after(mem_read_file("/proc/zoneinfo"), " count:") * getpagesize();
-	mem->jit = jit_areas(mem_read_file("/proc/vmallocinfo"));
 
 	shrink_slabs();
 	mem->objects = slab_objects(mem_read_file("/proc/slabinfo"));

@@ -14,7 +14,7 @@ struct mem {
 	long long slab;
 	long long objects;	/* in slabs */
 	long long vmalloc;
-	long long jit;		/* of vmalloc: what has code of BPF programs and images */
+	long long stacks;	/* of the kernel's tasks, in vmalloc where they are */
 	long long percpu;
 };
 

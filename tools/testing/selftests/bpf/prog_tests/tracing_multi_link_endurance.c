@@ -8,6 +8,7 @@
 #include <test_progs.h>
 #include "tracing_multi_helpers.h"
 #include "tracing_multi_memory.h"
+#include "tracing_multi_endurance.skel.h"
 #include "tracing_multi_stress.skel.h"
 #include "tracing_multi_target.skel.h"
 
@@ -15,19 +16,22 @@
 #define NR_SAMPLES_LONG 12
 #define ROUNDS 6
 #define SECS_LONG 300
-#define ATTACH_ALL 50		/* in each so-many-th round */
+#define ATTACH_ALL 50		/* in the second of so many rounds */
 
-/* What else the kernel frees late or keeps is not the same at any two moments; neither is
- * the number of its workers, which end when they have been idle for five minutes. A task
- * takes this much for its stack, and as much in slabs, or less.
+/* What else the kernel frees late or keeps is not the same at any two moments, such as the
+ * stacks of tasks that are gone, for new ones. Neither is the number of its workers, which
+ * end when they have been idle for five minutes: a task takes this much in slabs, and with
+ * its stack in all, or less.
  */
-#define MAX_GROWTH (128 * 1024)
-#define TASK_SIZE (32 * 1024)
+#define MAX_GROWTH (64 * 1024)
+#define TASK_OBJECTS (14 * 1024)
+#define TASK_ALL (40 * 1024)
 
 struct sample {
 	long long secs;
 	__u64 rounds;
 	int tasks;
+	long long jit;
 	struct mem mem;
 };
 
@@ -122,18 +126,20 @@ static bool refuse(void)
 static bool attach_pattern(const struct bpf_program *prog, const char *pattern)
 {
 	struct bpf_link *link;
+	bool ok;
 
 	link = bpf_program__attach_tracing_multi(prog, pattern, NULL);
 	if (!ASSERT_OK_PTR(link, pattern))
 		return false;
 	links++;
-	return run() & ASSERT_OK(bpf_link__destroy(link), "destroy");
+	ok = run();
+	return ASSERT_OK(bpf_link__destroy(link), "destroy") && ok;
 }
 
 static void attach_and_wait(void *arg)
 {
-	bpf_program__attach_tracing_multi(skel->progs.any_exit, "tcp_*", NULL);
-	pause();
+	if (bpf_program__attach_tracing_multi(skel->progs.any_exit, "tcp_*", NULL))
+		pause();
 }
 
 /* Whether it has come to attach by then is another time each time. */
@@ -161,7 +167,7 @@ static bool play_round(void)
 		ok = overlap() && refuse() && kill_child() &&
 		     attach_pattern(skel->progs.any_exit, "vfs_*");
 	}
-	if (ok && rounds % ATTACH_ALL == ATTACH_ALL / 2)
+	if (ok && rounds % ATTACH_ALL == 1)
 		ok = attach_pattern(skel->progs.any_entry, "*");
 	tracing_multi_target__destroy(target);
 	tracing_multi_stress__destroy(skel);
@@ -189,17 +195,28 @@ static int count_tasks(void)
 	return tasks;
 }
 
+static long long jit_bytes(void)
+{
+	struct tracing_multi_endurance *jit = tracing_multi_endurance__open_and_load();
+	long long bytes = -1;
+
+	if (ASSERT_OK_PTR(jit, "open_and_load") && multi_test_run(jit->progs.read_jit, NULL))
+		bytes = jit->bss->jit_bytes;
+	tracing_multi_endurance__destroy(jit);
+	return bytes;
+}
+
 static void print_heading(void)
 {
 	fprintf(stdout, "%6s %7s %7s %6s | %11s %11s %9s %9s %12s\n", "s", "rounds", "links",
-		"tasks", "in slabs", "vmalloc", "code", "per-CPU", "all, bytes");
+		"tasks", "in slabs", "vmalloc", "BPF code", "per-CPU", "all, bytes");
 }
 
 static void print_sample(const struct sample *s)
 {
 	fprintf(stdout, "%6lld %7llu %7llu %6d | %11lld %11lld %9lld %9lld %12lld\n", s->secs,
-		s->rounds, links, s->tasks, s->mem.objects, s->mem.vmalloc, s->mem.jit,
-		s->mem.percpu, s->mem.exact);
+		s->rounds, links, s->tasks, s->mem.objects, s->mem.vmalloc - s->mem.stacks,
+		s->jit, s->mem.percpu, s->mem.exact);
 }
 
 /* Areas of vmalloc that were freed are kept, until page tables are changed as for a
@@ -221,20 +238,24 @@ static bool take_sample(struct sample *s)
 	s->secs = now_secs() - start_secs;
 	s->rounds = rounds;
 	s->tasks = count_tasks();
+	s->jit = jit_bytes();
 	print_sample(s);
 	return true;
 }
 
 static void check_sample(const struct sample *first, const struct sample *s)
 {
-	long long room = MAX_GROWTH;
+	long long vmalloc = s->mem.vmalloc - s->mem.stacks, tasks = s->tasks - first->tasks;
 
-	if (s->tasks > first->tasks)
-		room += (s->tasks - first->tasks) * TASK_SIZE;
-	ASSERT_LE(s->mem.objects, first->mem.objects + room, "objects in slabs");
-	ASSERT_LE(s->mem.vmalloc, first->mem.vmalloc + room, "vmalloc");
-	ASSERT_LE(s->mem.jit, first->mem.jit, "code of programs and images");
+	if (tasks < 0)
+		tasks = 0;
+	ASSERT_LE(s->mem.objects, first->mem.objects + MAX_GROWTH + tasks * TASK_OBJECTS,
+		  "objects in slabs");
+	ASSERT_LE(vmalloc, first->mem.vmalloc - first->mem.stacks + MAX_GROWTH,
+		  "vmalloc without stacks");
+	ASSERT_LE(s->jit, first->jit, "code of programs and images");
 	ASSERT_LE(s->mem.percpu, first->mem.percpu + MAX_GROWTH, "per-CPU");
+	ASSERT_LE(s->mem.exact, first->mem.exact + 4 * MAX_GROWTH + tasks * TASK_ALL, "all");
 }
 
 /* What rounds leave behind just once is there before the first sample. */
@@ -245,11 +266,12 @@ static void play_and_sample(void)
 	struct multi_state before;
 	struct sample first, s;
 
+	multi_get_state(&before);
 	print_heading();
 	start_secs = now_secs();
 	if (!play(ROUNDS, 0) || !take_sample(&first))
 		return;
-	multi_get_state(&before);
+	multi_same_state(&before, "left behind");
 	for (i = 1; i <= cnt; i++) {
 		if (!play((i + 1) * ROUNDS, start_secs + i * secs) || !take_sample(&s))
 			return;

@@ -345,7 +345,8 @@ static void test_update_program(void)
 		  "single fentry");
 	ASSERT_EQ(bpf_link__update_program(link, skel->progs.by_hand_sleepable), -EINVAL,
 		  "sleepable");
-	ASSERT_EQ(multi_link_prog_id(bpf_link__fd(link)), multi_prog_id(old), "program after refusals");
+	ASSERT_EQ(multi_link_prog_id(bpf_link__fd(link)), multi_prog_id(old),
+		  "program after refusals");
 	ASSERT_EQ(link_count(link), opts.cnt, "count after refusals");
 	check_hits(opts.cnt, 0, "after refusals");
 

@@ -8,6 +8,7 @@
 #include "tracing_multi_helpers.h"
 #include "progs/tracing_multi.h"
 #include "tracing_multi_link.skel.h"
+#include "tracing_multi_target.skel.h"
 
 #define X86	1
 #define ARM64	2
@@ -41,6 +42,9 @@ static const struct limit {
 } limits[] = {
 	{ "bpf_testmod_limit_struct_12", 12, 0xcba987654321, ALL, ALL },
 	{ "bpf_testmod_limit_struct_13", 13, 0xdcba987654321, ALL & ~X86, ALL & ~X86 },
+	/* the first 16 of its slots */
+	{ "bpf_testmod_limit_struct_24", 24, 0xcbcbcbcbcbcbcbcb, ALL & ~X86, ALL & ~X86 },
+	{ "bpf_testmod_limit_struct_at_7", 10, 0xa987654321, ALL, ALL },
 	{ "bpf_testmod_limit_bytes_3", 2, 0x21, ALL & ~S390, ALL & ~S390 },
 	{ "bpf_testmod_limit_bytes_5", 2, 0x21, ALL & ~S390, ALL & ~S390 },
 	{ "bpf_testmod_limit_bytes_6", 2, 0x21, ALL & ~S390, ALL & ~S390 },
@@ -48,6 +52,9 @@ static const struct limit {
 	{ "bpf_testmod_limit_int128_at_2", 5, 0x54321, ALL, ALL },
 	{ "bpf_testmod_limit_int128_at_1", 4, 0x4321, ALL, ALL },
 	{ "bpf_testmod_limit_struct_int128_at_1", 4, 0x4321, ALL, ALL },
+	{ "bpf_testmod_limit_union_int128_at_1", 4, 0x4321, ALL, ALL },
+	{ "bpf_testmod_limit_packed_at_1", 4, 0x4321, ALL & ~X86, ALL & ~X86 },
+	{ "bpf_testmod_limit_int128_at_7", 10, 0xa987654321, ALL & ~X86, ALL & ~X86 },
 	{ "bpf_testmod_limit_int128_at_8", 11, 0xba987654321, ALL, ALL },
 	{ "bpf_testmod_limit_int128_at_9", 11, 0xba987654321, ARM64 | S390, ARM64 | S390 },
 	{ "bpf_testmod_limit_ret_int128", 1, 0x1, ALL & ~S390, 0 },
@@ -140,6 +147,63 @@ static void test_limit(const struct limit *limit)
 		  BPF_TRACE_FEXIT);
 }
 
+/* All 64 bits of what a fmod_ret program returns count, also if 32 of them are 0. */
+static void test_modify(__u64 val)
+{
+	struct multi_targets modify, leave;
+	int fd, leave_fd;
+
+	skel->bss->modify_wide = val;
+	skel->bss->addrs[0] = ksym_get_addr_local(ksyms, "bpf_testmod_limit_modified");
+	skel->bss->addrs[1] = ksym_get_addr_local(ksyms, "bpf_testmod_limit_modify");
+	memset(skel->bss->at_exit, 0, sizeof(skel->bss->at_exit));
+	if (!multi_set(&modify, "bpf_testmod:bpf_testmod_limit_modify", NULL) ||
+	    !multi_set(&leave, "bpf_testmod:bpf_testmod_limit_modified",
+		       "bpf_testmod:bpf_testmod_limit_modify", NULL))
+		return;
+	fd = multi_attach(skel->progs.modify_64, &modify);
+	leave_fd = multi_attach(skel->progs.leave, &leave);
+	if (ASSERT_OK_FD(fd, "fmod_ret") && ASSERT_OK_FD(leave_fd, "fexit")) {
+		ASSERT_OK(trigger_module_test_read(1), "trigger_module_test_read");
+		ASSERT_EQ(skel->bss->at_exit[1].ret, val, "what fexit sees");
+		ASSERT_EQ(skel->bss->at_exit[0].hits, 1, "caller goes on");
+		ASSERT_EQ(skel->bss->at_exit[0].ret, val, "what the caller got");
+	}
+	close(fd);
+	close(leave_fd);
+}
+
+static void test_modify_64_bits(void)
+{
+	test_modify(1ULL << 32);
+	test_modify(-1ULL >> 1);
+	test_modify(-EPERM);
+}
+
+/* The same of a BPF program's function, which fexit sees and its caller gets */
+static void test_program_64_bits(void)
+{
+	struct tracing_multi_target *target;
+	struct multi_targets t = {};
+	__u32 retval = 0;
+	int fd = -1;
+
+	target = tracing_multi_target__open_and_load();
+	if (!ASSERT_OK_PTR(target, "open_and_load target") ||
+	    !multi_add_prog(&t, bpf_program__fd(target->progs.target_tc_wide), "target_wide"))
+		goto out;
+	skel->bss->exit_ret = 0;
+	fd = multi_attach(skel->progs.leave_ret, &t);
+	if (!ASSERT_OK_FD(fd, "fexit"))
+		goto out;
+	multi_test_run_tc(target->progs.target_tc_wide, &retval);
+	ASSERT_EQ(skel->bss->exit_ret, 5ULL << 32 | 1, "what fexit sees");
+	ASSERT_EQ(retval, 5, "upper half that the caller got");
+out:
+	close(fd);
+	tracing_multi_target__destroy(target);
+}
+
 void serial_test_tracing_multi_link_limits(void)
 {
 	int i;
@@ -158,6 +222,10 @@ void serial_test_tracing_multi_link_limits(void)
 		if (test__start_subtest(limits[i].name))
 			test_limit(&limits[i]);
 	}
+	if (test__start_subtest("modify_64_bits"))
+		test_modify_64_bits();
+	if (test__start_subtest("program_64_bits"))
+		test_program_64_bits();
 out:
 	tracing_multi_link__destroy(skel);
 	free_kallsyms_local(ksyms);

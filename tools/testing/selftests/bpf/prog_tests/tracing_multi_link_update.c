@@ -154,7 +154,8 @@ static void test_old_prog(void)
 	ASSERT_EQ(bpf_link_update(fd, entry_0, &opts), -EINVAL, "old program without flag");
 	opts.flags = BPF_F_REPLACE << 1;
 	ASSERT_EQ(bpf_link_update(fd, entry_0, &opts), -EINVAL, "unknown flag");
-	ASSERT_EQ(multi_link_prog_id(fd), multi_prog_id(skel->progs.entry_1), "program of the link");
+	ASSERT_EQ(multi_link_prog_id(fd), multi_prog_id(skel->progs.entry_1),
+		  "program of the link");
 
 	ASSERT_OK(update(fd, skel->progs.entry_1), "the same program");
 	call_targets();
@@ -257,7 +258,8 @@ static void test_not_sleepable(void)
 	if (fd < 0)
 		return;
 	ASSERT_EQ(update(fd, skel->progs.entry_0), -EINVAL, "not sleepable");
-	ASSERT_EQ(multi_link_prog_id(fd), multi_prog_id(skel->progs.entry_sleepable), "old program");
+	ASSERT_EQ(multi_link_prog_id(fd), multi_prog_id(skel->progs.entry_sleepable),
+		  "old program");
 	multi_test_run(skel->progs.run_fentry_tests, NULL);
 	check_first_hits(skel->bss->entry_hits, t.cnt, 1, "sleepable");
 }

@@ -7,10 +7,14 @@
 char _license[] SEC("license") = "GPL";
 
 #define MAX_TARGETS 40
-#define MAX_SLOTS 13
+#define MAX_SLOTS 24
+#define SLOTS_SEEN 16
 
 int pid;
 int modify_ret;
+__u64 modify_wide;
+/* what the last call returned */
+__u64 exit_ret;
 __u64 user_ptr;
 /* the targets' addresses; the arrays below have the same order */
 __u64 addrs[MAX_TARGETS];
@@ -53,7 +57,8 @@ static __always_inline void note(void *ctx, struct multi_seen *all)
 	for (i = 0; i < MAX_SLOTS; i++) {
 		if (bpf_get_func_arg(ctx, i, &arg))
 			break;
-		args |= (arg & 0xf) << (4 * i);
+		if (i < SLOTS_SEEN)
+			args |= (arg & 0xf) << (4 * i);
 	}
 	/* one slot more or less than told shows as a wrong number */
 	seen->nr_args = i == bpf_get_func_arg_cnt(ctx) ? i : -1;
@@ -102,6 +107,19 @@ int BPF_PROG(modify)
 {
 	note(ctx, at_modify);
 	return is_ours() ? modify_ret : 0;
+}
+
+SEC("fmod_ret.multi")
+__u64 BPF_PROG(modify_64)
+{
+	return is_ours() ? modify_wide : 0;
+}
+
+SEC("fexit.multi")
+int BPF_PROG(leave_ret)
+{
+	bpf_get_func_ret(ctx, &exit_ret);
+	return 0;
 }
 
 SEC("fentry.multi.s")

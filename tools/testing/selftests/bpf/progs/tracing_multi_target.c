@@ -33,6 +33,18 @@ int target_tc(struct __sk_buff *skb)
 	return target_sum(1, 2);
 }
 
+__noinline __u64 target_wide(int a)
+{
+	barrier_var(a);
+	return 5ULL << 32 | a;
+}
+
+SEC("tc")
+int target_tc_wide(struct __sk_buff *skb)
+{
+	return target_wide(1) >> 32;
+}
+
 SEC("tc")
 int target_tc_other(struct __sk_buff *skb)
 {
