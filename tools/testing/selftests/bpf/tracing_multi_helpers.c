@@ -226,6 +226,13 @@ static bool is_prefix(const char *prefix, const char *name)
 	return !strncmp(name, prefix, strlen(prefix));
 }
 
+static bool same_address(struct ksyms *ksyms, const char *name1, const char *name2)
+{
+	long addr = ksym_get_addr_local(ksyms, name1);
+
+	return addr && addr == ksym_get_addr_local(ksyms, name2);
+}
+
 bool multi_find_alias(__u32 *first, __u32 *second)
 {
 	static struct {
@@ -255,8 +262,7 @@ bool multi_find_alias(__u32 *first, __u32 *second)
 			if (strcmp(funcs[i].call, funcs[cnt].call))
 				continue;
 			found = !strcmp(funcs[i].name, name) ||
-				ksym_get_addr_local(ksyms, funcs[i].name) ==
-				ksym_get_addr_local(ksyms, name);
+				same_address(ksyms, funcs[i].name, name);
 			*first = funcs[i].id;
 			*second = id;
 		}

@@ -237,21 +237,19 @@ static void test_duplicate(void)
 	multi_refused(skel->progs.untyped, &t, -EINVAL, 1, "first of two bad ones");
 }
 
-static void check_alias(const struct bpf_program *prog, __u32 first, __u32 second)
+/* The last two of t are one function. */
+static void check_alias(const struct bpf_program *prog, struct multi_targets t)
 {
-	struct multi_targets t = good;
-	int fd;
+	int last = t.cnt - 1, fd;
 
-	t.ids[t.cnt++] = first;
-	t.ids[t.cnt++] = second;
-	multi_refused(prog, &t, -EBUSY, t.cnt - 1, "alias in one link");
+	multi_refused(prog, &t, -EBUSY, last, "alias in one link");
 
 	/* and over two links */
 	t.cnt--;
 	fd = multi_link(prog, &t, "first id");
 	if (fd < 0)
 		return;
-	t.ids[0] = second;
+	t.ids[0] = t.ids[last];
 	t.cnt = 1;
 	multi_refused(prog, &t, -EBUSY, 0, "alias in another link");
 	multi_unlink(&fd);
@@ -260,14 +258,15 @@ static void check_alias(const struct bpf_program *prog, __u32 first, __u32 secon
 
 static void test_alias(void)
 {
-	__u32 first, second;
+	struct multi_targets t = good;
 
-	if (!multi_find_alias(&first, &second)) {
+	if (!multi_find_alias(&t.ids[t.cnt], &t.ids[t.cnt + 1])) {
 		test__skip();
 		return;
 	}
-	check_alias(skel->progs.untyped, first, second);
-	check_alias(skel->progs.untyped_exit, first, second);
+	t.cnt += 2;
+	check_alias(skel->progs.untyped, t);
+	check_alias(skel->progs.untyped_exit, t);
 }
 
 static void test_bad_ids(void)

@@ -31,7 +31,8 @@
 #define ENOTSUPP 524
 
 /* The low four bits of each slot, the first one is the last digit; and the
- * architectures that serve the function with fentry, and with fexit and fmod_ret.
+ * architectures that serve the function with fentry, and with fexit and fmod_ret; and
+ * whether it allows the latter.
  */
 static const struct limit {
 	const char *name;
@@ -39,13 +40,14 @@ static const struct limit {
 	__u64 slots;
 	int entry;
 	int leave;
+	bool modify;
 } limits[] = {
 	{ "bpf_testmod_limit_struct_12", 12, 0xcba987654321, ALL, ALL },
-	{ "bpf_testmod_limit_struct_13", 13, 0xdcba987654321, ALL & ~X86, ALL & ~X86 },
+	{ "bpf_testmod_limit_struct_13", 13, 0xdcba987654321, ALL & ~X86, ALL & ~X86, true },
 	/* the first 16 of its slots */
 	{ "bpf_testmod_limit_struct_24", 24, 0xcbcbcbcbcbcbcbcb, ALL & ~X86, ALL & ~X86 },
 	{ "bpf_testmod_limit_struct_at_7", 10, 0xa987654321, ALL, ALL },
-	{ "bpf_testmod_limit_bytes_3", 2, 0x21, ALL & ~S390, ALL & ~S390 },
+	{ "bpf_testmod_limit_bytes_3", 2, 0x21, ALL & ~S390, ALL & ~S390, true },
 	{ "bpf_testmod_limit_bytes_5", 2, 0x21, ALL & ~S390, ALL & ~S390 },
 	{ "bpf_testmod_limit_bytes_6", 2, 0x21, ALL & ~S390, ALL & ~S390 },
 	{ "bpf_testmod_limit_bytes_7", 2, 0x21, ALL & ~S390, ALL & ~S390 },
@@ -53,9 +55,10 @@ static const struct limit {
 	{ "bpf_testmod_limit_int128_at_1", 4, 0x4321, ALL, ALL },
 	{ "bpf_testmod_limit_struct_int128_at_1", 4, 0x4321, ALL, ALL },
 	{ "bpf_testmod_limit_union_int128_at_1", 4, 0x4321, ALL, ALL },
-	{ "bpf_testmod_limit_packed_at_1", 4, 0x4321, ALL & ~X86, ALL & ~X86 },
-	{ "bpf_testmod_limit_int128_at_7", 10, 0xa987654321, ALL & ~X86, ALL & ~X86 },
-	{ "bpf_testmod_limit_int128_at_8", 11, 0xba987654321, ALL, ALL },
+	{ "bpf_testmod_limit_packed_at_1", 4, 0x4321, ALL & ~X86, ALL & ~X86, true },
+	{ "bpf_testmod_limit_packed_at_7", 10, 0xa987654321, ALL, ALL },
+	{ "bpf_testmod_limit_int128_at_7", 10, 0xa987654321, ALL & ~X86, ALL & ~X86, true },
+	{ "bpf_testmod_limit_int128_at_8", 11, 0xba987654321, ALL, ALL, true },
 	{ "bpf_testmod_limit_int128_at_9", 11, 0xba987654321, ARM64 | S390, ARM64 | S390 },
 	{ "bpf_testmod_limit_ret_int128", 1, 0x1, ALL & ~S390, 0 },
 };
@@ -113,6 +116,23 @@ static void test_single(const struct limit *limit, enum bpf_attach_type type, in
 		close(fd);
 }
 
+/* Refused, by its index; or left out if asked to */
+static void test_refused(const struct limit *limit, const struct bpf_program *prog,
+			 const struct multi_targets *t, int err)
+{
+	union bpf_attr attr;
+	int fd;
+
+	multi_refused(prog, t, err, 1, limit->name);
+	multi_attr(&attr, prog, t);
+	attr.link_create.flags |= BPF_F_TRACING_MULTI_SKIP_INVALID;
+	fd = multi_create(&attr);
+	if (!ASSERT_OK_FD(fd, "leave out"))
+		return;
+	ASSERT_EQ(multi_link_count(fd), t->cnt - 1, "targets");
+	close(fd);
+}
+
 static void test_prog(const struct limit *limit, const struct bpf_program *prog, int archs,
 		      const struct multi_seen *seen, enum bpf_attach_type single_type)
 {
@@ -124,7 +144,7 @@ static void test_prog(const struct limit *limit, const struct bpf_program *prog,
 	if (!set_target(limit, &t))
 		return;
 	if (!(archs & THIS_ARCH)) {
-		multi_refused(prog, &t, err, 1, limit->name);
+		test_refused(limit, prog, &t, err);
 		test_single(limit, single_type, err);
 		return;
 	}
@@ -137,6 +157,34 @@ static void test_prog(const struct limit *limit, const struct bpf_program *prog,
 	close(fd);
 }
 
+/* The same, with a fmod_ret program, which lets the function run */
+static void test_modify_prog(const struct limit *limit)
+{
+	struct multi_seen *seen = &skel->bss->at_modify[1];
+	struct multi_targets t;
+	int fd;
+
+	if (!set_target(limit, &t))
+		return;
+	/* not the first one, which allows no fmod_ret */
+	t.ids[0] = t.ids[1];
+	t.fds[0] = t.fds[1];
+	t.cnt = 1;
+	if (!(limit->leave & THIS_ARCH)) {
+		multi_refused(skel->progs.modify, &t, -ENOTSUPP, 0, limit->name);
+		return;
+	}
+	memset(seen, 0, sizeof(*seen));
+	fd = multi_attach(skel->progs.modify, &t);
+	if (!ASSERT_OK_FD(fd, limit->name))
+		return;
+	ASSERT_OK(trigger_module_test_read(1), "trigger_module_test_read");
+	ASSERT_EQ(seen->hits, 1, limit->name);
+	ASSERT_EQ(seen->nr_args, limit->nr_slots, "slots");
+	ASSERT_EQ(seen->args, limit->slots, "values");
+	close(fd);
+}
+
 static void test_limit(const struct limit *limit)
 {
 	memset(skel->bss->at_entry, 0, sizeof(skel->bss->at_entry));
@@ -145,6 +193,8 @@ static void test_limit(const struct limit *limit)
 		  BPF_TRACE_FENTRY);
 	test_prog(limit, skel->progs.leave, limit->leave, skel->bss->at_exit,
 		  BPF_TRACE_FEXIT);
+	if (limit->modify)
+		test_modify_prog(limit);
 }
 
 /* All 64 bits of what a fmod_ret program returns count, also if 32 of them are 0. */

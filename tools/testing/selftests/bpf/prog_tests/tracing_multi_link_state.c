@@ -45,6 +45,12 @@ static __u64 test1_hits(struct tracing_multi_link *skel)
 	return skel->bss->at_entry[0].hits;
 }
 
+/* What the documentation says; and more than that */
+#ifdef __s390x__
+#define NR_PROGS 27
+#else
+#define NR_PROGS 38
+#endif
 #define NR_FILL 40
 
 /* As many programs on a function as it takes, then one more is refused. */
@@ -89,7 +95,7 @@ static void attach_but_full(struct tracing_multi_link *skel, const struct multi_
 	ASSERT_EQ(multi_enabled_functions(), enabled, "enabled_functions, detached");
 }
 
-/* The last of many targets is refused while the others are attached already. */
+/* One of many targets is refused, and so none is attached to. */
 static void test_rollback_full(void)
 {
 	int link_fds[NR_FILL], cnt, enabled, images, i;
@@ -102,7 +108,7 @@ static void test_rollback_full(void)
 	if (!multi_set(&full, "bpf_fentry_test1", NULL) || !add_many(&t))
 		goto out;
 	cnt = fill_function(&full, link_fds);
-	ASSERT_EQ(cnt, get_bpf_max_tramp_links(), "limit");
+	ASSERT_EQ(cnt, NR_PROGS, "limit");
 	if (!multi_settle(skel->progs.leave))
 		goto close;
 	enabled = multi_enabled_functions();
