@@ -593,6 +593,24 @@ bool multi_long(void)
 	return getenv("TRACING_MULTI_LONG");
 }
 
+void multi_figure(const char *fmt, ...)
+{
+	const char *name = env.subtest_state ? env.subtest_state->name : "setup";
+	const char *path = getenv("TRACING_MULTI_FIGURES");
+	FILE *f = path ? fopen(path, "a") : NULL;
+	char text[256];
+	va_list args;
+
+	va_start(args, fmt);
+	vsnprintf(text, sizeof(text), fmt, args);
+	va_end(args);
+	fprintf(stdout, "%s\n", text);
+	if (!f)
+		return;
+	fprintf(f, "%s: %s\n", name, text);
+	fclose(f);
+}
+
 bool multi_wait_count(const __u64 *cnt, __u64 end, const char *name)
 {
 	int i;
@@ -683,12 +701,17 @@ void multi_get_state(struct multi_state *state)
 	state->module_refs = module_refs();
 }
 
-bool multi_same_state(const struct multi_state *before, const char *name)
+bool multi_same_but_images(const struct multi_state *before, const char *name)
 {
 	return multi_wait_for(multi_enabled_functions, before->enabled, name) &
 	       multi_wait_for(all_links, before->links, name) &
 	       multi_wait_for(all_progs, before->progs, name) &
-	       multi_wait_for(module_refs, before->module_refs, name) &
+	       multi_wait_for(module_refs, before->module_refs, name);
+}
+
+bool multi_same_state(const struct multi_state *before, const char *name)
+{
+	return multi_same_but_images(before, name) &
 	       multi_wait_for(multi_all_images, before->images, name);
 }
 

@@ -151,6 +151,11 @@ bool multi_set_sharing(bool on);
  */
 bool multi_long(void);
 
+/* A figure to be told with the results: printed, and a line of the file that
+ * TRACING_MULTI_FIGURES in the environment names, if it does, behind the subtest's name.
+ */
+__printf(1, 2) void multi_figure(const char *fmt, ...);
+
 /* Wait until *cnt is at least end, but not forever. */
 bool multi_wait_count(const __u64 *cnt, __u64 end, const char *name);
 /* What is freed after grace periods: likewise. */
@@ -172,6 +177,8 @@ struct multi_state {
 void multi_get_state(struct multi_state *state);
 /* Wait until all is as it was. */
 bool multi_same_state(const struct multi_state *before, const char *name);
+/* All but images: there may be a task inside one. */
+bool multi_same_but_images(const struct multi_state *before, const char *name);
 /* Wait until the images of earlier tests are gone: until one is that is freed
  * after them. prog must fit on bpf_fentry_test9.
  */

@@ -14,6 +14,8 @@ static const struct func {
 	const char *name;
 	/* slots with the padding of a struct: the lowest byte counts */
 	__u32 padded;
+	/* fmod_ret programs may be attached to it */
+	bool modify;
 } funcs[] = {
 	{ "bpf_fentry_test1" },
 	{ "bpf_fentry_test2" },
@@ -51,6 +53,8 @@ static const struct func {
 	{ "bpf_testmod:bpf_testmod_fentry_test3" },
 	{ "bpf_testmod:bpf_testmod_fentry_test7" },
 	{ "bpf_testmod:bpf_testmod_fentry_test11" },
+	{ "bpf_testmod:bpf_testmod_limit_modify", .modify = true },
+	{ "bpf_testmod:bpf_testmod_limit_int128_at_8", .modify = true },
 };
 
 #define NR_FUNCS ARRAY_SIZE(funcs)
@@ -58,13 +62,13 @@ static const struct func {
 /* One function's own programs */
 struct single {
 	struct tracing_multi_record *skel;
-	struct bpf_link *entry, *leave;
+	struct bpf_link *entry, *leave, *modify;
 };
 
 static struct tracing_multi_record *skel;
 static struct single singles[NR_FUNCS];
 /* what these programs saw before there was any multi-link */
-static struct multi_record want_entry[NR_FUNCS], want_exit[NR_FUNCS];
+static struct multi_record want_entry[NR_FUNCS], want_exit[NR_FUNCS], want_modify[NR_FUNCS];
 
 static void trigger(void)
 {
@@ -72,31 +76,35 @@ static void trigger(void)
 	ASSERT_OK(trigger_module_test_read(1), "read");
 }
 
-static bool load_single(struct single *s, const char *func)
+static bool set_target(struct bpf_program *prog, const char *func)
 {
-	struct bpf_program *entry, *leave;
-
-	s->skel = tracing_multi_record__open();
-	if (!ASSERT_OK_PTR(s->skel, func))
-		return false;
-	entry = s->skel->progs.single_entry;
-	leave = s->skel->progs.single_exit;
-	bpf_program__set_autoload(entry, true);
-	bpf_program__set_autoload(leave, true);
-	s->skel->bss->pid = getpid();
-	return ASSERT_OK(bpf_program__set_attach_target(entry, 0, func), func) &&
-	       ASSERT_OK(bpf_program__set_attach_target(leave, 0, func), func) &&
-	       ASSERT_OK(tracing_multi_record__load(s->skel), func);
+	bpf_program__set_autoload(prog, true);
+	return ASSERT_OK(bpf_program__set_attach_target(prog, 0, func), func);
 }
 
-static bool attach_single(struct single *s, __u64 cookie)
+static bool load_single(struct single *s, const struct func *func)
+{
+	s->skel = tracing_multi_record__open();
+	if (!ASSERT_OK_PTR(s->skel, func->name))
+		return false;
+	s->skel->bss->pid = getpid();
+	return set_target(s->skel->progs.single_entry, func->name) &&
+	       set_target(s->skel->progs.single_exit, func->name) &&
+	       (!func->modify || set_target(s->skel->progs.single_modify, func->name)) &&
+	       ASSERT_OK(tracing_multi_record__load(s->skel), func->name);
+}
+
+static bool attach_single(struct single *s, bool modify, __u64 cookie)
 {
 	LIBBPF_OPTS(bpf_trace_opts, opts, .cookie = cookie);
 
 	s->entry = bpf_program__attach_trace_opts(s->skel->progs.single_entry, &opts);
 	s->leave = bpf_program__attach_trace_opts(s->skel->progs.single_exit, &opts);
+	if (modify)
+		s->modify = bpf_program__attach_trace_opts(s->skel->progs.single_modify, &opts);
 	return ASSERT_OK_PTR(s->entry, "single fentry") &
-	       ASSERT_OK_PTR(s->leave, "single fexit");
+	       ASSERT_OK_PTR(s->leave, "single fexit") &
+	       (!modify || ASSERT_OK_PTR(s->modify, "single fmod_ret"));
 }
 
 static bool attach_singles(void)
@@ -105,7 +113,7 @@ static bool attach_singles(void)
 	int i;
 
 	for (i = 0; ok && i < NR_FUNCS; i++)
-		ok = attach_single(&singles[i], COOKIE(i));
+		ok = attach_single(&singles[i], funcs[i].modify, COOKIE(i));
 	return ok;
 }
 
@@ -116,36 +124,54 @@ static void detach_singles(void)
 	for (i = 0; i < NR_FUNCS; i++) {
 		bpf_link__destroy(singles[i].entry);
 		bpf_link__destroy(singles[i].leave);
+		bpf_link__destroy(singles[i].modify);
 		singles[i].entry = NULL;
 		singles[i].leave = NULL;
+		singles[i].modify = NULL;
 	}
+}
+
+static void clear(struct tracing_multi_record *s)
+{
+	memset(s->bss->at_entry, 0, sizeof(s->bss->at_entry));
+	memset(s->bss->at_exit, 0, sizeof(s->bss->at_exit));
+	memset(s->bss->at_modify, 0, sizeof(s->bss->at_modify));
 }
 
 static void clear_singles(void)
 {
 	int i;
 
-	for (i = 0; i < NR_FUNCS; i++) {
-		memset(singles[i].skel->bss->at_entry, 0, sizeof(skel->bss->at_entry));
-		memset(singles[i].skel->bss->at_exit, 0, sizeof(skel->bss->at_exit));
-	}
+	for (i = 0; i < NR_FUNCS; i++)
+		clear(singles[i].skel);
 }
 
-static bool attach_multi(int *entry_fd, int *leave_fd)
+/* One link of each type; -1 is no link. */
+struct multi_links {
+	int entry, leave, modify;
+};
+
+static bool add_func(struct multi_targets *t, int i)
 {
-	struct multi_targets t = { .use_cookies = true };
+	t->cookies[t->cnt] = COOKIE(i);
+	return multi_add(t, funcs[i].name);
+}
+
+static bool attach_multi(struct multi_links *l)
+{
+	struct multi_targets t = { .use_cookies = true }, modify = { .use_cookies = true };
 	int i;
 
-	memset(skel->bss->at_entry, 0, sizeof(skel->bss->at_entry));
-	memset(skel->bss->at_exit, 0, sizeof(skel->bss->at_exit));
+	*l = (struct multi_links) { -1, -1, -1 };
+	clear(skel);
 	for (i = 0; i < NR_FUNCS; i++) {
-		t.cookies[i] = COOKIE(i);
-		if (!multi_add(&t, funcs[i].name))
+		if (!add_func(&t, i) || (funcs[i].modify && !add_func(&modify, i)))
 			return false;
 	}
-	*entry_fd = multi_link(skel->progs.multi_entry, &t, "multi fentry");
-	*leave_fd = multi_link(skel->progs.multi_exit, &t, "multi fexit");
-	return *entry_fd >= 0 && *leave_fd >= 0;
+	l->entry = multi_link(skel->progs.multi_entry, &t, "multi fentry");
+	l->leave = multi_link(skel->progs.multi_exit, &t, "multi fexit");
+	l->modify = multi_link(skel->progs.multi_modify, &modify, "multi fmod_ret");
+	return l->entry >= 0 && l->leave >= 0 && l->modify >= 0;
 }
 
 static void compare(const struct func *func, const struct multi_record *rec,
@@ -166,50 +192,83 @@ static void compare(const struct func *func, const struct multi_record *rec,
 	ASSERT_EQ(rec->ret_err, want->ret_err, func->name);
 }
 
+/* Some of the functions share images, or none does. */
+static void check_images(bool shared)
+{
+	int images = multi_images("multi_");
+
+	if (shared)
+		ASSERT_GT(images, 0, "shared images");
+	else
+		ASSERT_EQ(images, 0, "shared images");
+	ASSERT_LT(images, NR_FUNCS, "shared images");
+}
+
+/* All records of one function's programs, wherever they are */
+static void compare_func(int i, struct tracing_multi_record *s)
+{
+	compare(&funcs[i], &s->bss->at_entry[i], &want_entry[i]);
+	compare(&funcs[i], &s->bss->at_exit[i], &want_exit[i]);
+	if (funcs[i].modify)
+		compare(&funcs[i], &s->bss->at_modify[i], &want_modify[i]);
+}
+
 static void compare_multi(void)
 {
 	int i;
 
-	for (i = 0; i < NR_FUNCS; i++) {
-		compare(&funcs[i], &skel->bss->at_entry[i], &want_entry[i]);
-		compare(&funcs[i], &skel->bss->at_exit[i], &want_exit[i]);
-	}
+	for (i = 0; i < NR_FUNCS; i++)
+		compare_func(i, skel);
 }
 
 static void compare_singles(void)
 {
 	int i;
 
-	for (i = 0; i < NR_FUNCS; i++) {
-		compare(&funcs[i], &singles[i].skel->bss->at_entry[i], &want_entry[i]);
-		compare(&funcs[i], &singles[i].skel->bss->at_exit[i], &want_exit[i]);
-	}
+	for (i = 0; i < NR_FUNCS; i++)
+		compare_func(i, singles[i].skel);
 }
 
-static void test_instead_of_singles(void)
+static void instead_of_singles(bool shared)
 {
-	int entry_fd, leave_fd;
+	struct multi_links l;
 
-	if (!attach_multi(&entry_fd, &leave_fd))
+	if (!attach_multi(&l))
 		return;
+	check_images(shared);
 	trigger();
 	compare_multi();
 }
 
+static void test_instead_of_singles(void)
+{
+	instead_of_singles(true);
+}
+
+/* Each function has an image of its own. */
+static void test_own_images(void)
+{
+	if (multi_set_sharing(false))
+		instead_of_singles(false);
+	multi_set_sharing(true);
+}
+
 static void test_beside_singles(void)
 {
-	int entry_fd, leave_fd;
+	struct multi_links l;
 
 	clear_singles();
-	if (!attach_singles() || !attach_multi(&entry_fd, &leave_fd))
+	if (!attach_singles() || !attach_multi(&l))
 		goto out;
 	trigger();
 	compare_multi();
 	compare_singles();
 
-	multi_unlink(&entry_fd);
+	/* what a program saw that is gone stays; the others see the next call */
+	multi_unlink(&l.entry);
 	clear_singles();
 	memset(skel->bss->at_exit, 0, sizeof(skel->bss->at_exit));
+	memset(skel->bss->at_modify, 0, sizeof(skel->bss->at_modify));
 	trigger();
 	compare_multi();
 	compare_singles();
@@ -219,17 +278,18 @@ out:
 
 static void test_before_singles(void)
 {
-	int entry_fd, leave_fd;
+	struct multi_links l;
 
 	clear_singles();
-	if (!attach_multi(&entry_fd, &leave_fd) || !attach_singles())
+	if (!attach_multi(&l) || !attach_singles())
 		goto out;
 	trigger();
 	compare_multi();
 	compare_singles();
 
-	multi_unlink(&leave_fd);
-	multi_unlink(&entry_fd);
+	multi_unlink(&l.leave);
+	multi_unlink(&l.modify);
+	multi_unlink(&l.entry);
 	clear_singles();
 	trigger();
 	compare_multi();
@@ -249,7 +309,9 @@ static bool record_singles(void)
 	for (i = 0; i < NR_FUNCS; i++) {
 		want_entry[i] = singles[i].skel->bss->at_entry[i];
 		want_exit[i] = singles[i].skel->bss->at_exit[i];
+		want_modify[i] = singles[i].skel->bss->at_modify[i];
 		if (!ASSERT_EQ(want_entry[i].hits, 1, funcs[i].name) ||
+		    !ASSERT_EQ(want_modify[i].hits, funcs[i].modify, funcs[i].name) ||
 		    !ASSERT_EQ(want_exit[i].hits, 1, funcs[i].name) ||
 		    !ASSERT_EQ(want_exit[i].cookie, COOKIE(i), funcs[i].name))
 			return false;
@@ -268,12 +330,13 @@ static bool setup(void)
 		return false;
 	bpf_program__set_autoload(skel->progs.multi_entry, true);
 	bpf_program__set_autoload(skel->progs.multi_exit, true);
+	bpf_program__set_autoload(skel->progs.multi_modify, true);
 	bpf_program__set_autoload(skel->progs.run_fentry_tests, true);
 	skel->bss->pid = getpid();
 	if (!ASSERT_OK(tracing_multi_record__load(skel), "load"))
 		return false;
 	for (i = 0; i < NR_FUNCS; i++) {
-		if (!load_single(&singles[i], funcs[i].name))
+		if (!load_single(&singles[i], &funcs[i]))
 			return false;
 	}
 	return record_singles();
@@ -295,6 +358,7 @@ static void teardown(void)
 
 static const struct multi_subtest subtests[] = {
 	{ "instead_of_singles", test_instead_of_singles },
+	{ "own_images", test_own_images },
 	{ "beside_singles", test_beside_singles },
 	{ "before_singles", test_before_singles },
 };

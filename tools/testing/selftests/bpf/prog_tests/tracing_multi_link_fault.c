@@ -2,7 +2,8 @@
 /* Tracing multi-links when memory, or what else they need, is short.
  *
  * With TRACING_MULTI_LONG=1 in the environment also with images that aren't shared,
- * and what is left behind is looked at after each failure instead of each 16th.
+ * at more points where there are many targets, and what is left behind is looked at
+ * after each failure instead of each 16th.
  */
 #include <test_progs.h>
 #include <linux/capability.h>
@@ -16,57 +17,94 @@
 
 static struct tracing_multi_stress *skel;
 
-/* Functions of the kernel, one of a module, one of a program; plain: without cookies,
- * and without another program on some of them.
- */
+/* What is attached, and what fails of that */
 struct faults {
+	/* what: a program, with what flags of the link, beside which other one, which has
+	 * some of the targets and is there all the time, if any
+	 */
+	const struct bpf_program *prog, *other;
+	__u32 flags;
+	bool cookies;
+	/* to which functions; for fmod_ret other ones than for fentry and fexit */
+	bool modify;
+
 	struct tracing_multi_target *target;
 	struct multi_targets t;
 	struct multi_state before;
-	bool plain;
 	__u64 others;	/* how often the other program runs */
+	int other_fd;
 	int points;	/* how many allocations and copies there are */
 	int failures;	/* ... which the call does not do without */
 };
 
+/* Functions of the kernel, one of a module, one of a program */
 static bool faults_add_targets(struct faults *f)
 {
-	int i;
+	if (f->modify)
+		return multi_set(&f->t, "bpf_modify_return_test", "bpf_modify_return_test2",
+				 "bpf_testmod:bpf_testmod_limit_modify",
+				 "bpf_testmod:bpf_testmod_limit_int128_at_8", NULL);
+	return multi_set(&f->t, "bpf_fentry_test8", "bpf_fentry_test7", "bpf_fentry_test1",
+			 "bpf_testmod:bpf_testmod_multi_8", "bpf_fentry_test2", "vfs_read",
+			 "vfs_write", "vfs_open", "vfs_llseek", "vfs_mkdir", "vfs_rmdir",
+			 "vfs_unlink", "vfs_symlink", "vfs_truncate", NULL) &&
+	       multi_add_prog(&f->t, bpf_program__fd(f->target->progs.target_tc), "target_sum");
+}
 
-	if (!multi_set(&f->t, "bpf_fentry_test8", "bpf_fentry_test7", "bpf_fentry_test1",
-		       "bpf_testmod:bpf_testmod_multi_8", "bpf_fentry_test2", "vfs_read",
-		       "vfs_write", "vfs_open", "vfs_llseek", "vfs_mkdir", "vfs_rmdir",
-		       "vfs_unlink", "vfs_symlink", "vfs_truncate", NULL) ||
-	    !multi_add_prog(&f->t, bpf_program__fd(f->target->progs.target_tc), "target_sum"))
-		return false;
-	f->t.use_cookies = !f->plain;
-	for (i = 0; i < f->t.cnt; i++)
-		f->t.cookies[i] = i;
-	return true;
+static bool is_single(const struct bpf_program *prog)
+{
+	return bpf_program__expected_attach_type(prog) == BPF_TRACE_FENTRY;
+}
+
+/* Some of the targets */
+static bool faults_set_other(struct faults *f, struct multi_targets *t)
+{
+	if (f->modify)
+		return multi_set(t, "bpf_modify_return_test", NULL);
+	return multi_set(t, "bpf_fentry_test1", "bpf_fentry_test7", NULL) &&
+	       multi_add_prog(t, bpf_program__fd(f->target->progs.target_tc), "target_sum");
 }
 
 static bool faults_add_other(struct faults *f)
 {
-	struct multi_targets other;
+	struct multi_targets t;
 
-	if (f->plain)
+	if (!f->other)
 		return true;
-	f->others = 2;
-	return multi_set(&other, "bpf_fentry_test1", "bpf_fentry_test7", NULL) &&
-	       multi_link(skel->progs.toggle_exit, &other, "other program") >= 0;
+	if (is_single(f->other)) {
+		f->others = 1;
+		f->other_fd = bpf_link_create(bpf_program__fd(f->other), 0, BPF_TRACE_FENTRY,
+					      NULL);
+		return ASSERT_OK_FD(f->other_fd, "other program, single link");
+	}
+	if (!faults_set_other(f, &t))
+		return false;
+	f->others = t.cnt;
+	f->other_fd = multi_attach(f->other, &t);
+	return ASSERT_OK_FD(f->other_fd, "other program");
 }
 
-static bool faults_setup(struct faults *f, bool plain)
+static bool faults_setup(struct faults *f)
 {
-	memset(f, 0, sizeof(*f));
-	f->plain = plain;
+	int i;
+
+	f->other_fd = -1;
 	f->target = tracing_multi_target__open_and_load();
 	skel->bss->pid = getpid();
 	if (!ASSERT_OK_PTR(f->target, "open_and_load target") || !faults_add_other(f) ||
 	    !faults_add_targets(f) || !multi_settle(skel->progs.toggle_entry))
 		return false;
+	f->t.use_cookies = f->cookies;
+	for (i = 0; i < f->t.cnt; i++)
+		f->t.cookies[i] = i;
 	multi_get_state(&f->before);
 	return true;
+}
+
+static void faults_teardown(struct faults *f)
+{
+	multi_unlink(&f->other_fd);
+	tracing_multi_target__destroy(f->target);
 }
 
 /* True if there was an nth thing that could fail. That memory is short is never a reason
@@ -78,9 +116,8 @@ static bool fail_attach(struct faults *f, int n)
 	bool hit;
 	int fd;
 
-	multi_attr(&attr, skel->progs.count_exit, &f->t);
-	if (n % 2)
-		attr.link_create.flags |= BPF_F_TRACING_MULTI_SKIP_INVALID;
+	multi_attr(&attr, f->prog, &f->t);
+	attr.link_create.flags |= f->flags;
 	multi_fault_arm(n);
 	fd = multi_create(&attr);
 	hit = multi_fault_disarm();
@@ -99,7 +136,7 @@ static bool fail_attach(struct faults *f, int n)
 
 static bool fail_detach(struct faults *f, int n)
 {
-	int fd = multi_attach(skel->progs.count_exit, &f->t);
+	int fd = multi_attach(f->prog, &f->t);
 
 	if (!ASSERT_OK_FD(fd, "attach"))
 		return false;
@@ -114,18 +151,36 @@ static __u64 count_hits(void)
 	int i;
 
 	for (i = 0; i < ARRAY_SIZE(skel->bss->exit_hits); i++)
-		hits += skel->bss->exit_hits[i];
+		hits += skel->bss->entry_hits[i] + skel->bss->exit_hits[i] +
+			skel->bss->modify_hits[i];
 	return hits;
 }
 
-/* The program must not run anymore, the other one on two of the functions must. */
+static void call_targets(const struct faults *f)
+{
+	multi_test_run(skel->progs.run_fentry_tests, NULL);
+	multi_test_run(skel->progs.run_modify_tests, NULL);
+	multi_test_run_tc(f->target->progs.target_tc, NULL);
+}
+
+/* The program must not run anymore, the other one on some of the functions must. */
 static bool check_detached(const struct faults *f)
 {
 	__u64 hits = count_hits(), others = skel->bss->toggle_hits;
 
-	multi_test_run(skel->progs.run_fentry_tests, NULL);
+	call_targets(f);
 	return ASSERT_EQ(count_hits(), hits, "program is detached") &
 	       ASSERT_EQ(skel->bss->toggle_hits, others + f->others, "other program is attached");
+}
+
+static bool check_attached(const struct faults *f)
+{
+	int fd = multi_attach(f->prog, &f->t);
+	__u64 hits = count_hits();
+
+	call_targets(f);
+	close(fd);
+	return ASSERT_OK_FD(fd, "attach") && ASSERT_GT(count_hits(), hits, "program runs");
 }
 
 static void fail_each(struct faults *f, bool (*fail)(struct faults *f, int n))
@@ -150,40 +205,119 @@ static void fail_each(struct faults *f, bool (*fail)(struct faults *f, int n))
  * least, less a tenth: a change that needs less is welcome, but a test that has ceased
  * to inject isn't.
  */
-static void run_faults(bool (*fail)(struct faults *f, int n), bool plain, int min_points,
-		       int min_failures)
+static void run_faults(struct faults *f, bool (*fail)(struct faults *f, int n),
+		       int min_points, int min_failures)
 {
-	struct faults f;
-
-	if (faults_setup(&f, plain) && multi_faults_begin()) {
-		fail_each(&f, fail);
-		fprintf(stdout, "%d points, %d failures\n", f.points, f.failures);
-		ASSERT_GE(f.points, min_points, "points");
-		ASSERT_GE(f.failures, min_failures, "failures");
+	if (faults_setup(f) && check_attached(f) &&
+	    multi_same_state(&f->before, "after a link") && multi_faults_begin()) {
+		fail_each(f, fail);
+		multi_figure("%s %s: %d points of failure, %d failures",
+			     fail == fail_attach ? "attach" : "detach",
+			     bpf_program__name(f->prog), f->points, f->failures);
+		ASSERT_GE(f->points, min_points, "points");
+		ASSERT_GE(f->failures, min_failures, "failures");
 	}
 	multi_faults_end();
-	tracing_multi_target__destroy(f.target);
+	faults_teardown(f);
+}
+
+/* All that there is: another multi-link on some of the targets, and cookies */
+static struct faults faults_exit(void)
+{
+	return (struct faults) {
+		.prog = skel->progs.count_exit,
+		.other = skel->progs.toggle_exit,
+		.cookies = true,
+	};
+}
+
+static struct faults faults_plain(void)
+{
+	return (struct faults) { .prog = skel->progs.count_exit };
+}
+
+/* Beside a single link, where images are made for one function */
+static struct faults faults_entry(void)
+{
+	return (struct faults) {
+		.prog = skel->progs.count_entry,
+		.other = skel->progs.toggle_single_entry,
+	};
+}
+
+static struct faults faults_modify(void)
+{
+	return (struct faults) {
+		.prog = skel->progs.count_modify,
+		.other = skel->progs.toggle_exit,
+		.cookies = true,
+		.modify = true,
+	};
 }
 
 static void test_fail_attach(void)
 {
-	run_faults(fail_attach, false, 75, 75);
+	struct faults f = faults_exit();
+
+	run_faults(&f, fail_attach, 75, 75);
+}
+
+static void test_fail_attach_skip_invalid(void)
+{
+	struct faults f = faults_exit();
+
+	f.flags = BPF_F_TRACING_MULTI_SKIP_INVALID;
+	run_faults(&f, fail_attach, 75, 74);
 }
 
 static void test_fail_attach_plain(void)
 {
-	run_faults(fail_attach, true, 65, 65);
+	struct faults f = faults_plain();
+
+	run_faults(&f, fail_attach, 65, 65);
+}
+
+static void test_fail_attach_entry(void)
+{
+	struct faults f = faults_entry();
+
+	run_faults(&f, fail_attach, 70, 70);
+}
+
+static void test_fail_attach_modify(void)
+{
+	struct faults f = faults_modify();
+
+	run_faults(&f, fail_attach, 50, 50);
 }
 
 /* Detaching does without what it can't have. */
 static void test_fail_detach(void)
 {
-	run_faults(fail_detach, false, 1, 0);
+	struct faults f = faults_exit();
+
+	run_faults(&f, fail_detach, 1, 0);
 }
 
 static void test_fail_detach_plain(void)
 {
-	run_faults(fail_detach, true, 0, 0);
+	struct faults f = faults_plain();
+
+	run_faults(&f, fail_detach, 0, 0);
+}
+
+static void test_fail_detach_entry(void)
+{
+	struct faults f = faults_entry();
+
+	run_faults(&f, fail_detach, 0, 0);
+}
+
+static void test_fail_detach_modify(void)
+{
+	struct faults f = faults_modify();
+
+	run_faults(&f, fail_detach, 1, 0);
 }
 
 static void with_own_images(void (*test)(void))
@@ -201,6 +335,94 @@ static void test_fail_attach_own_images(void)
 static void test_fail_detach_own_images(void)
 {
 	with_own_images(test_fail_detach);
+}
+
+/* More targets than are updated at a time: what fails in the second step or later
+ * undoes those before. There are too many points to try each: every MANY_STEPth.
+ */
+#define NR_MANY 600
+#define MANY_STEP 97
+#define MANY_STEP_LONG 7
+
+static bool set_many(struct multi_raw *raw, __u32 *ids)
+{
+	struct bpf_link_info info = {
+		.tracing_multi.ids = ptr_to_u64(ids),
+		.tracing_multi.count = NR_MANY,
+	};
+	__u32 len = sizeof(info);
+	struct bpf_link *link;
+	int err = -1;
+
+	*raw = (struct multi_raw) {
+		.prog_fd = bpf_program__fd(skel->progs.count_exit),
+		.attach_type = RAW_FEXIT_MULTI,
+		.ids = ids,
+		.cnt = NR_MANY,
+		.size = RAW_CREATE_SIZE_FIRST,
+	};
+	link = bpf_program__attach_tracing_multi(skel->progs.any_exit, "bpf_*", NULL);
+	if (!ASSERT_OK_PTR(link, "bpf_*"))
+		return false;
+	err = bpf_link_get_info_by_fd(bpf_link__fd(link), &info, &len);
+	bpf_link__destroy(link);
+	/* there are more, which don't fit */
+	return ASSERT_EQ(err, -ENOSPC, "info");
+}
+
+static bool fail_many(struct multi_raw *raw, int n, int *failures)
+{
+	bool hit;
+	int fd;
+
+	multi_fault_arm(n);
+	fd = multi_raw_create(raw);
+	hit = multi_fault_disarm();
+	if (fd >= 0) {
+		ASSERT_EQ(multi_link_count(fd), NR_MANY, "all targets");
+		close(fd);
+		return hit;
+	}
+	++*failures;
+	ASSERT_TRUE(hit, "failed for that reason");
+	ASSERT_TRUE(fd == -ENOMEM || fd == -EFAULT, "error");
+	return hit;
+}
+
+static void fail_each_many(struct multi_raw *raw, const struct multi_state *before)
+{
+	int n, step = multi_long() ? MANY_STEP_LONG : MANY_STEP, points = 0, failures = 0;
+
+	for (n = 1; n <= MAX_NTH; n += step, points++) {
+		if (!fail_many(raw, n, &failures))
+			break;
+		if (!ASSERT_EQ(multi_enabled_functions(), before->enabled, "left attached")) {
+			fprintf(stdout, "n %d\n", n);
+			return;
+		}
+	}
+	multi_same_state(before, "left behind");
+	multi_figure("attach to %d: %d of up to %d points of failure, %d failures", NR_MANY,
+		     points, n, failures);
+	ASSERT_LT(n, MAX_NTH, "end");
+	/* at least one for each function */
+	ASSERT_GT(n, NR_MANY, "points");
+	ASSERT_GE(failures, NR_MANY / step, "failures");
+}
+
+static void test_fail_attach_many(void)
+{
+	static __u32 ids[NR_MANY];
+	struct multi_state before;
+	struct multi_raw raw;
+
+	skel->bss->pid = 0;
+	if (!set_many(&raw, ids) || !multi_settle(skel->progs.toggle_entry))
+		return;
+	multi_get_state(&before);
+	if (multi_faults_begin())
+		fail_each_many(&raw, &before);
+	multi_faults_end();
 }
 
 /* Privileged tasks may have more than bpf_jit_limit. */
@@ -244,10 +466,10 @@ static void refused_by_limit(const struct multi_targets *t)
 
 static void test_jit_limit(void)
 {
+	struct faults f = faults_exit();
 	struct limit l = {};
-	struct faults f;
 
-	if (!faults_setup(&f, false))
+	if (!faults_setup(&f))
 		goto out;
 	if (limit_begin(&l))
 		refused_by_limit(&f.t);
@@ -256,17 +478,17 @@ static void test_jit_limit(void)
 	multi_same_state(&f.before, "left behind");
 	multi_attached(skel->progs.count_exit, &f.t, "no limit");
 out:
-	tracing_multi_target__destroy(f.target);
+	faults_teardown(&f);
 }
 
 /* The program that stays needs an image without the one that goes. */
 static void test_jit_limit_detach(void)
 {
+	struct faults f = faults_exit();
 	struct limit l = {};
-	struct faults f;
 	int fd;
 
-	if (!faults_setup(&f, false))
+	if (!faults_setup(&f))
 		goto out;
 	fd = multi_link(skel->progs.count_exit, &f.t, "attach");
 	if (fd < 0)
@@ -278,7 +500,7 @@ static void test_jit_limit_detach(void)
 	check_detached(&f);
 	multi_same_state(&f.before, "left behind");
 out:
-	tracing_multi_target__destroy(f.target);
+	faults_teardown(&f);
 }
 
 static bool setup_each(void)
@@ -295,9 +517,15 @@ static void teardown_each(void)
 
 static const struct multi_subtest subtests[] = {
 	{ "fail_attach", test_fail_attach },
+	{ "fail_attach_skip_invalid", test_fail_attach_skip_invalid },
 	{ "fail_attach_plain", test_fail_attach_plain },
+	{ "fail_attach_entry", test_fail_attach_entry },
+	{ "fail_attach_modify", test_fail_attach_modify },
+	{ "fail_attach_many", test_fail_attach_many },
 	{ "fail_detach", test_fail_detach },
 	{ "fail_detach_plain", test_fail_detach_plain },
+	{ "fail_detach_entry", test_fail_detach_entry },
+	{ "fail_detach_modify", test_fail_detach_modify },
 	{ "fail_attach_own_images", test_fail_attach_own_images, .is_long = true },
 	{ "fail_detach_own_images", test_fail_detach_own_images, .is_long = true },
 	{ "jit_limit", test_jit_limit },

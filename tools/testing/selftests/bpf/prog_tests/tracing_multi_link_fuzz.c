@@ -272,10 +272,36 @@ static bool fuzz_update(void)
 	return fuzz_result(FUZZ_UPDATE, syscall(__NR_bpf, 29, attr, fuzz_size(16)));
 }
 
+/* The kernel writes nothing behind as many elements of 8 bytes as it was told, which begin
+ * in the first 8 bytes.
+ */
+#define OUT_SIZE ((NR_IDS + 1) * 8)
+#define UNTOUCHED 0x5a
+
+static bool fuzz_check_out(__u32 cnt)
+{
+	size_t i = cnt < NR_IDS ? (cnt + 1) * 8ULL : OUT_SIZE;
+
+	for (; i < OUT_SIZE; i++) {
+		if (fuzz.out[i] != UNTOUCHED)
+			return ASSERT_EQ(i, OUT_SIZE, "written behind the end");
+	}
+	return true;
+}
+
+static bool is_slot(int fd)
+{
+	return fd >= FIRST_SLOT && fd < FIRST_SLOT + NR_SLOTS;
+}
+
 static bool fuzz_info(void)
 {
 	char info[ATTR_SIZE] __aligned(8) = {}, attr[ATTR_SIZE] __aligned(8) = {};
 	__u32 cnt = fuzz_wrong(8) ? fuzz_u32() : fuzz_below(NR_IDS), off;
+	int fd = fuzz_slot();
+	long ret;
+
+	memset(fuzz.out, UNTOUCHED, OUT_SIZE);
 
 	multi_put32(info, 20, cnt);
 	for (off = 32; off < 72; off += 8) {
@@ -284,11 +310,14 @@ static bool fuzz_info(void)
 	}
 	/* not the pointers, behind which the kernel writes */
 	fuzz_mutate(info + 16, 16);
-	multi_put32(attr, 0, fuzz_slot());
+	cnt = multi_get32(info, 20);
+	multi_put32(attr, 0, fd);
 	multi_put32(attr, 4, fuzz_size(72));
 	multi_put64(attr, 8, fuzz_pointer(info, sizeof(info)));
-	return fuzz_result(FUZZ_INFO, syscall(__NR_bpf, 15 /* BPF_OBJ_GET_INFO_BY_FD */, attr,
-					      fuzz_wrong(8) ? fuzz_size(16) : 16));
+	ret = syscall(__NR_bpf, 15 /* BPF_OBJ_GET_INFO_BY_FD */, attr,
+		      fuzz_wrong(8) ? fuzz_size(16) : 16);
+	/* of something else the numbers mean something else */
+	return fuzz_result(FUZZ_INFO, ret) && (!is_slot(fd) || fuzz_check_out(cnt));
 }
 
 static bool fuzz_fdinfo(void)
@@ -338,7 +367,7 @@ static void fuzz_seed(void)
 	memset(fuzz.done, 0, sizeof(fuzz.done));
 }
 
-static void fuzz_report(void)
+static void fuzz_report(const char *name)
 {
 	static const char *const names[] = {
 		[FUZZ_CREATE] = "create",
@@ -351,8 +380,8 @@ static void fuzz_report(void)
 	int i;
 
 	for (i = 0; i < NR_FUZZ_OPS; i++) {
-		fprintf(stdout, "%s: %llu calls, %llu good\n", names[i], fuzz.calls[i],
-			fuzz.done[i]);
+		multi_figure("%s, %s: %llu calls, %llu good", name, names[i], fuzz.calls[i],
+			     fuzz.done[i]);
 		ASSERT_GT(fuzz.done[i], 0, names[i]);
 		/* there is no wrong way to run */
 		if (i != FUZZ_RUN)
@@ -372,13 +401,13 @@ static void fuzz_run(const char *name)
 	seed = fuzz.state;
 	for (i = 0; i < nr; i++) {
 		if (!fuzz_step()) {
-			fprintf(stdout, "%s: call %llu of seed %llu\n", name, i, seed);
+			multi_figure("%s: call %llu of TRACING_MULTI_SEED=%llu", name, i, seed);
 			break;
 		}
 	}
 	for (i = 0; i < NR_SLOTS; i++)
 		close(FIRST_SLOT + i);
-	fuzz_report();
+	fuzz_report(name);
 	multi_same_state(&before, "left behind");
 }
 
@@ -441,7 +470,7 @@ static bool setup(void)
 	add_progs(fuzz.target->obj);
 	/* with room behind for what isn't aligned */
 	fuzz.ids = calloc(NR_IDS + 2, sizeof(*fuzz.ids));
-	fuzz.out = calloc(NR_IDS + 1, 8);
+	fuzz.out = malloc(OUT_SIZE);
 	fuzz.edge = mmap(NULL, 2 * page, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS,
 			 -1, 0);
 	return ASSERT_TRUE(fuzz.ids && fuzz.out && fuzz.edge != MAP_FAILED, "memory") &&

@@ -399,8 +399,25 @@ struct unprivileged {
 	int raw_err;
 	struct info_bufs raw_bufs;
 	char fdinfo[FDINFO_MAX];
+	/* of loading a program, by attach type */
+	int load_errs[3];
 	uid_t uid;
 };
+
+static const enum bpf_attach_type multi_types[] = {
+	BPF_TRACE_FENTRY_MULTI, BPF_TRACE_FEXIT_MULTI, BPF_MODIFY_RETURN_MULTI,
+};
+
+static int load_type(enum bpf_attach_type type)
+{
+	LIBBPF_OPTS(bpf_prog_load_opts, opts, .expected_attach_type = type);
+	int fd = multi_load_empty(BPF_PROG_TYPE_TRACING, &opts);
+
+	if (fd < 0)
+		return fd;
+	close(fd);
+	return 0;
+}
 
 static int unpriv_info(int fd, __u64 *addr, __u32 *id)
 {
@@ -440,10 +457,13 @@ static void run_unprivileged(struct unprivileged *u, const struct multi_targets 
 {
 	char info[RAW_INFO_SIZE] __aligned(8);
 	const uid_t nobody = 65534;
+	int i;
 
 	if (setresgid(nobody, nobody, nobody) || setresuid(nobody, nobody, nobody))
 		return;
 	u->uid = getuid();
+	for (i = 0; i < ARRAY_SIZE(multi_types); i++)
+		u->load_errs[i] = load_type(multi_types[i]);
 	u->multi_fd = multi_attach(skel->progs.untyped, t);
 	u->kprobe_fd = link_kprobe(kprobe_prog_fd);
 	u->multi_err = unpriv_info(u->multi_fd, &u->multi_addr, &u->multi_id);
@@ -463,6 +483,10 @@ static void check_unprivileged(const struct unprivileged *u, __u32 multi_id,
 
 	if (!ASSERT_NEQ(u->uid, 0, "unprivileged"))
 		return;
+	for (i = 0; i < ARRAY_SIZE(multi_types); i++) {
+		ASSERT_EQ(u->load_errs[i], -EPERM, "load without capabilities");
+		ASSERT_OK(load_type(multi_types[i]), "load with capabilities");
+	}
 	if (has_kprobe)
 		ASSERT_EQ(u->multi_fd < 0 ? u->multi_fd : 0,
 			  u->kprobe_fd < 0 ? u->kprobe_fd : 0,

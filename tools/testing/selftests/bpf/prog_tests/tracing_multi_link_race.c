@@ -2,20 +2,24 @@
 /* Tracing multi-links while everything that changes the same functions, or what they
  * are traced with, comes and goes at the same time: each in a thread of its own.
  *
- * The test's own task calls the functions meanwhile, and programs count the calls:
- * they must miss none and see none twice.
+ * Other threads, one on each of two CPUs, call the functions meanwhile, and programs count
+ * the calls: they must miss none and see none twice, which is looked at after each call.
  *
  * With TRACING_MULTI_LONG=1 in the environment each thread does LONG_FACTOR times as
- * much, so that links are created, updated and closed more than 10,000 times in each
- * subtest, and there is one with all of them at once.
+ * much, there is a subtest with all of them at once, and each subtest goes on until links,
+ * programs and tracers have come and gone LONG_STEPS times: more than 10,000 times in all.
  */
 #include <test_progs.h>
 #include <linux/perf_event.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <sys/sysinfo.h>
 #include "tracing_multi_helpers.h"
 #include "tracing_multi_race.skel.h"
 
-#define LONG_FACTOR 250
+#define LONG_FACTOR 10
+#define LONG_STEPS 2500
+#define NR_CALLERS 2
 
 #define CPU1 "/sys/devices/system/cpu/cpu1"
 #define PATCH_MODULE "bpf_test_ipmodify"
@@ -56,7 +60,7 @@ static bool stop;
 /* The targets of links that come and go; the links that stay */
 static struct multi_targets entry_targets, exit_targets;
 static int entry_fd = -1, exit_fd = -1, updated_fd = -1;
-static __u64 perf_freq, perf_bytes;
+static __u64 perf_freq, perf_samples;
 
 static bool stopped(void)
 {
@@ -121,7 +125,7 @@ static int step_update(struct racer *r)
 	prog = second ? skel->progs.updated_second : skel->progs.updated_first;
 	if (bpf_link_update(updated_fd, bpf_program__fd(prog), NULL))
 		return -errno;
-	return wait_hit(&skel->bss->updated_hits[second][1]);
+	return wait_hit(&skel->bss->updated_hits[second][0][1]);
 }
 
 static int toggle_single(const struct bpf_program *prog, const __u64 *hits)
@@ -325,6 +329,34 @@ static bool has_cpu(void)
 	return !access(CPU1 "/online", W_OK);
 }
 
+/* The samples that are in the buffer, which hold an address and a stack each; the
+ * buffer is read before it is full.
+ */
+static int count_samples(const struct perf_event_mmap_page *page)
+{
+	const char *data = (const char *)page + getpagesize();
+	size_t size = PERF_PAGES * getpagesize(), pos = 0;
+	__u64 head = __atomic_load_n(&page->data_head, __ATOMIC_ACQUIRE);
+	const struct perf_event_header *h;
+	int samples = 0;
+
+	while (pos + sizeof(*h) <= head && pos + sizeof(*h) <= size) {
+		h = (const void *)(data + pos);
+		if (h->size < sizeof(*h))
+			return -EBADMSG;
+		/* address, number of callers */
+		if (h->type == PERF_RECORD_SAMPLE && pos + h->size <= size) {
+			const __u64 *sample = (const void *)(h + 1);
+
+			if (!sample[0] || sizeof(*h) + (2 + sample[1]) * 8 != h->size)
+				return -EBADMSG;
+			samples++;
+		}
+		pos += h->size;
+	}
+	return samples;
+}
+
 /* Where the kernel is, and who called it there, at random moments: in images, too. */
 static int step_perf(struct racer *r)
 {
@@ -339,21 +371,25 @@ static int step_perf(struct racer *r)
 		.exclude_callchain_user = 1,
 	};
 	struct perf_event_mmap_page *page;
-	int fd, err;
+	int fd, samples;
 
 	fd = syscall(__NR_perf_event_open, &attr, -1, 0, -1, PERF_FLAG_FD_CLOEXEC);
 	if (fd < 0)
 		return -errno;
 	page = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
 	if (page == MAP_FAILED) {
-		err = -errno;
+		samples = -errno;
 		close(fd);
-		return err;
+		return samples;
 	}
 	usleep(10000);
-	perf_bytes += page->data_head;
+	ioctl(fd, PERF_EVENT_IOC_DISABLE, 0);
+	samples = count_samples(page);
 	munmap(page, size);
 	close(fd);
+	if (samples < 0)
+		return samples;
+	perf_samples += samples;
 	return 0;
 }
 
@@ -425,10 +461,20 @@ static bool is_done(const struct racer *r)
 	return !r->started || __atomic_load_n(&r->steps, __ATOMIC_SEQ_CST) >= min_steps(r);
 }
 
+static __u64 all_steps(void)
+{
+	__u64 steps = 0;
+	int i;
+
+	for (i = 0; i < ARRAY_SIZE(racers); i++)
+		steps += __atomic_load_n(&racers[i].steps, __ATOMIC_SEQ_CST);
+	return steps;
+}
+
 /* Has each done enough, or is there no point in waiting for that? */
 static bool all_done(void)
 {
-	bool done = true;
+	bool done = !multi_long() || all_steps() >= LONG_STEPS;
 	int i;
 
 	for (i = 0; i < ARRAY_SIZE(racers); i++) {
@@ -465,7 +511,6 @@ static bool attach_counted(void)
 	for (i = 0; i < NR_COUNTED; i++)
 		t.cookies[i] = i + 1;
 	t.use_cookies = true;
-	skel->bss->tid = sys_gettid();
 	entry_fd = multi_link(skel->progs.count_entry, &t, "counted fentry");
 	exit_fd = multi_link(skel->progs.count_exit, &t, "counted fexit");
 	updated_fd = multi_link(skel->progs.updated_first, &t, "updated fentry");
@@ -488,69 +533,154 @@ static bool set_targets(void)
 			 "bpf_fentry_test5", "bpf_modify_return_test", "bpf_lsm_bpf", NULL);
 }
 
-static void check_counts(__u64 calls)
+/* A thread that calls the functions. It stays on its CPU: a program that is interrupted
+ * for another task that calls the function on the same CPU is not run there.
+ */
+static struct caller {
+	pthread_t thread;
+	int cpu;	/* -1: any */
+	__u64 calls;
+	bool failed;
+} callers[NR_CALLERS];
+static int nr_callers;
+
+static __u64 updated_hits(int caller, int i)
 {
-	const __u64 *first = skel->bss->updated_hits[0], *second = skel->bss->updated_hits[1];
-	const __u64 *exit = skel->bss->exit_hits;
+	return skel->bss->updated_hits[0][caller][i] + skel->bss->updated_hits[1][caller][i];
+}
+
+/* All that the caller called was seen once. */
+static bool is_counted(int caller, __u64 calls)
+{
+	const __u64 *entry = skel->bss->entry_hits[caller], *exit = skel->bss->exit_hits[caller];
 	int i;
 
 	for (i = 1; i <= NR_COUNTED; i++) {
-		ASSERT_EQ(skel->bss->entry_hits[i], calls, "calls seen at entry");
-		ASSERT_EQ(first[i] + second[i], calls, "calls seen by either program");
-		ASSERT_GT(first[i], 0, "calls seen by the first");
-		ASSERT_GT(second[i], 0, "calls seen by the second");
 		/* when an image goes out of use, who is in the function leaves without
 		 * calling the programs in it
 		 */
+		if (entry[i] != calls || updated_hits(caller, i) != calls || exit[i] > calls)
+			return false;
+	}
+	return exit[1] == calls && exit[4] == calls;
+}
+
+static void check_counts(int caller, __u64 calls)
+{
+	const __u64 *first = skel->bss->updated_hits[0][caller];
+	const __u64 *second = skel->bss->updated_hits[1][caller];
+	const __u64 *exit = skel->bss->exit_hits[caller];
+	int i;
+
+	for (i = 1; i <= NR_COUNTED; i++) {
+		ASSERT_EQ(skel->bss->entry_hits[caller][i], calls, "calls seen at entry");
+		ASSERT_EQ(first[i] + second[i], calls, "calls seen by either program");
+		ASSERT_GT(first[i], 0, "calls seen by the first");
+		ASSERT_GT(second[i], 0, "calls seen by the second");
 		ASSERT_LE(exit[i], calls, "calls seen at exit");
 		ASSERT_GT(exit[i], 0, "calls seen at exit");
 	}
 	ASSERT_EQ(exit[1], calls, "calls of the first seen at exit");
 	ASSERT_EQ(exit[4], calls, "calls of the fourth seen at exit");
-	ASSERT_EQ(skel->bss->entry_hits[0], 0, "cookie at entry");
+	ASSERT_EQ(skel->bss->entry_hits[caller][0], 0, "cookie at entry");
 	ASSERT_EQ(exit[0], 0, "cookie at exit");
 	ASSERT_EQ(first[0] + second[0], 0, "cookie of either program");
 }
 
-static bool call(const struct bpf_program *prog)
+static bool run(const struct bpf_program *prog)
 {
 	LIBBPF_OPTS(bpf_test_run_opts, opts);
-	int err = bpf_prog_test_run_opts(bpf_program__fd(prog), &opts);
 
-	/* one line in the log, not one for each call */
-	return !err || ASSERT_OK(err, "call");
+	return !bpf_prog_test_run_opts(bpf_program__fd(prog), &opts);
 }
 
-static __u64 call_until_done(void)
+static bool stay_on(int cpu)
 {
-	__u64 calls = 0;
+	cpu_set_t cpus;
 
-	while (!all_done()) {
-		if (!call(skel->progs.run_fentry_tests) || !call(skel->progs.run_modify_tests))
-			break;
+	CPU_ZERO(&cpus);
+	CPU_SET(cpu, &cpus);
+	return cpu < 0 || !pthread_setaffinity_np(pthread_self(), sizeof(cpus), &cpus);
+}
+
+static void *call_until_stopped(void *arg)
+{
+	struct caller *c = arg;
+
+	skel->bss->tids[c - callers] = sys_gettid();
+	c->failed = !stay_on(c->cpu);
+	while (!c->failed && !stopped()) {
+		c->failed = !run(skel->progs.run_fentry_tests) ||
+			    !run(skel->progs.run_modify_tests);
+		c->calls++;
+		if (!is_counted(c - callers, c->calls))
+			c->failed = true;
 		/* or grace periods that others wait for last until we don't run */
-		if (++calls % 4 == 0)
+		if (c->calls % 4 == 0)
 			usleep(10);
 	}
-	return calls;
+	return NULL;
+}
+
+static void start_callers(int groups)
+{
+	struct caller *c;
+
+	/* a CPU that goes leaves nobody on it */
+	nr_callers = (groups & CPUS) || get_nprocs() < NR_CALLERS ? 1 : NR_CALLERS;
+	for (c = callers; c < callers + nr_callers; c++) {
+		c->calls = 0;
+		c->failed = false;
+		c->cpu = nr_callers > 1 ? c - callers : -1;
+		if (!ASSERT_OK(pthread_create(&c->thread, NULL, call_until_stopped, c),
+			       "pthread_create")) {
+			nr_callers = c - callers;
+			break;
+		}
+	}
+}
+
+static bool has_caller_failed(void)
+{
+	int i;
+
+	for (i = 0; i < nr_callers; i++) {
+		if (__atomic_load_n(&callers[i].failed, __ATOMIC_SEQ_CST))
+			return true;
+	}
+	return !nr_callers;
+}
+
+static void join_callers(void)
+{
+	int i;
+
+	for (i = 0; i < nr_callers; i++) {
+		pthread_join(callers[i].thread, NULL);
+		ASSERT_FALSE(callers[i].failed, "a call was not counted once");
+		ASSERT_GT(callers[i].calls, 0, "calls");
+		check_counts(i, callers[i].calls);
+		multi_figure("caller %d: %llu rounds of calls", i, callers[i].calls);
+	}
 }
 
 static void race_counted(int groups)
 {
-	__u64 calls;
 	int i;
 
 	stop = false;
+	start_callers(groups);
 	for (i = 0; i < ARRAY_SIZE(racers); i++) {
 		if (!start(&racers[i], groups))
 			break;
 	}
-	calls = call_until_done();
+	while (!all_done() && !has_caller_failed())
+		usleep(RETRY_US);
 	__atomic_store_n(&stop, true, __ATOMIC_SEQ_CST);
 	for (i = 0; i < ARRAY_SIZE(racers); i++)
 		join(&racers[i]);
-	ASSERT_GT(calls, 0, "calls");
-	check_counts(calls);
+	join_callers();
+	multi_figure("race %x: %llu changes", groups, all_steps());
 }
 
 static bool filter_tracers(bool on)
@@ -569,6 +699,10 @@ static void restore(int groups)
 	}
 	if ((groups & MODULES) && !ASSERT_OK(access("/sys/module/" TESTMOD, F_OK), TESTMOD))
 		ASSERT_OK(load_bpf_testmod(false), "load it again");
+	if ((groups & MODULES) && !access(PATCH, F_OK)) {
+		multi_write_file(PATCH, "enabled", "0");
+		ASSERT_OK(wait_patch("") ?: unload(PATCH_MODULE), PATCH_MODULE);
+	}
 	if ((groups & CPUS) && has_cpu())
 		ASSERT_OK(set_cpu("1"), "cpu is online");
 }
@@ -609,9 +743,9 @@ static void run_cpus(int groups)
 	perf_freq = read_perf_max_sample_freq();
 	if (perf_freq > PERF_FREQ)
 		perf_freq = PERF_FREQ;
-	perf_bytes = 0;
+	perf_samples = 0;
 	run_race(groups | CPUS);
-	ASSERT_GT(perf_bytes, 0, "samples");
+	ASSERT_GT(perf_samples, 0, "samples");
 }
 
 static void test_cpus(void)

@@ -14,6 +14,7 @@
 #define NR_UPDATES 140
 #define NR_UPDATES_LONG 10000
 #define NR_FAILURES_MAX 2000
+#define CHECK_EACH 16
 
 static struct tracing_multi_update *skel;
 static struct tracing_multi_target *target;
@@ -613,50 +614,125 @@ static void test_in_flight_both_own_image(void)
 	with_event(update_both_in_flight, false);
 }
 
-/* Update with the nth thing failing that can. Return: was there one? */
-static bool update_failing(int fd, const struct bpf_program *prog, int nth, int *err)
+/* What is updated while something fails; overlap: another link, with another program, has
+ * two of the targets.
+ */
+struct failing {
+	bool cookies;
+	bool overlap;
+	int fd;
+	int cur;	/* which of the two programs the link has */
+	int points;
+	int failures;
+};
+
+static const struct bpf_program *failing_prog(int i)
 {
-	multi_fault_arm(nth);
-	*err = update(fd, prog);
-	return multi_fault_disarm();
+	return i ? skel->progs.exit_1 : skel->progs.exit_0;
 }
 
-/* Whatever allocation fails: all targets have the old program, or all have the new one. */
-static void fail_updates(void)
+/* All targets have the old program, or all have the new one. */
+static void check_failing(const struct failing *f)
 {
-	struct multi_targets t;
-	int fd, nth, err, cur = 0, failures = 0;
+	__u64 (*hits)[16] = skel->bss->exit_hits;
+
+	call_targets();
+	if (f->cookies) {
+		check_hits(hits, f->cur, "after a failure");
+	} else {
+		ASSERT_EQ(hits[f->cur][0], NR_TARGETS, "after a failure");
+		ASSERT_EQ(hits[!f->cur][0], 0, "after a failure, other program");
+		memset(hits, 0, sizeof(skel->bss->exit_hits));
+	}
+	if (f->overlap)
+		check_first_hits(skel->bss->entry_hits, 2, 0, "other link");
+	ASSERT_EQ(multi_link_prog_id(f->fd), multi_prog_id(failing_prog(f->cur)),
+		  "program of the link");
+}
+
+/* Let the nth thing fail that can. Return: was there one? */
+static bool fail_update(struct failing *f, int nth)
+{
+	bool hit;
+	int err;
+
+	multi_fault_arm(nth);
+	err = update(f->fd, failing_prog(!f->cur));
+	hit = multi_fault_disarm();
+	/* memory, or the arguments of the call */
+	if (err)
+		ASSERT_TRUE(hit && (err == -ENOMEM || err == -EFAULT), "error");
+	else
+		f->cur = !f->cur;
+	f->points += hit;
+	f->failures += !!err;
+	check_failing(f);
+	return hit;
+}
+
+static void fail_updates(struct failing *f)
+{
+	struct multi_state before;
+	bool hit = true;
+	int nth;
+
+	multi_get_state(&before);
+	for (nth = 1; hit && nth < NR_FAILURES_MAX; nth++) {
+		hit = fail_update(f, nth);
+		if (!hit || nth % CHECK_EACH == 0)
+			multi_same_state(&before, "left behind");
+		if (env.subtest_state->error_cnt) {
+			fprintf(stdout, "n %d\n", nth);
+			break;
+		}
+	}
+	ASSERT_FALSE(hit, "comes to an end");
+}
+
+/* The minima are as in tracing_multi_link_fault. */
+static void run_failing(struct failing *f, int min_points, int min_failures)
+{
+	struct multi_targets t, other;
 
 	if (!set_targets(&t))
 		return;
-	fd = multi_link(skel->progs.exit_0, &t, "attach");
-	if (fd < 0)
+	other = t;
+	other.cnt = 2;
+	t.use_cookies = f->cookies;
+	if (f->overlap && multi_link(skel->progs.entry_0, &other, "other link") < 0)
 		return;
-	for (nth = 1; nth < NR_FAILURES_MAX; nth++) {
-		bool failed;
-
-		failed = update_failing(fd, cur ? skel->progs.exit_0 : skel->progs.exit_1,
-					nth, &err);
-		/* memory, or the arguments of the call */
-		if (err)
-			ASSERT_TRUE(err == -ENOMEM || err == -EFAULT, "error");
-		else
-			cur = !cur;
-		failures += failed && err;
-		call_targets();
-		check_hits(skel->bss->exit_hits, cur, "after a failure");
-		if (env.subtest_state->error_cnt || (!failed && !err))
-			break;
+	f->fd = multi_link(skel->progs.exit_0, &t, "attach");
+	if (f->fd < 0 || !multi_settle(skel->progs.entry_1))
+		return;
+	if (multi_faults_begin()) {
+		fail_updates(f);
+		multi_figure("update: %d points of failure, %d failures", f->points,
+			     f->failures);
+		ASSERT_GE(f->points, min_points, "points");
+		ASSERT_GE(f->failures, min_failures, "failures");
 	}
-	ASSERT_LT(nth, NR_FAILURES_MAX, "comes to an end");
-	ASSERT_GT(failures, NR_TARGETS, "updates that failed");
+	multi_faults_end();
 }
 
 static void test_fail(void)
 {
-	if (multi_faults_begin())
-		fail_updates();
-	multi_faults_end();
+	struct failing f = { .cookies = true };
+
+	run_failing(&f, 12, 12);
+}
+
+static void test_fail_plain(void)
+{
+	struct failing f = {};
+
+	run_failing(&f, 12, 12);
+}
+
+static void test_fail_overlap(void)
+{
+	struct failing f = { .cookies = true, .overlap = true };
+
+	run_failing(&f, 18, 18);
 }
 
 static void test_fail_own_images(void)
@@ -701,6 +777,8 @@ static const struct multi_subtest subtests[] = {
 	{ "in_flight_both", test_in_flight_both },
 	{ "in_flight_both_own_image", test_in_flight_both_own_image },
 	{ "fail", test_fail },
+	{ "fail_plain", test_fail_plain },
+	{ "fail_overlap", test_fail_overlap },
 	{ "fail_own_images", test_fail_own_images },
 };
 

@@ -25,13 +25,23 @@
 
 static struct tracing_multi_stress *skel;
 
-/* BTF ids of all the functions, ascending, and room for what is told of them. */
-static struct all {
+/* BTF ids of all the functions, ascending, and room for what is told of them. Not all
+ * that fentry programs can be attached to can have fexit programs.
+ */
+struct all {
 	__u32 cnt;
 	__u32 *ids;
 	__u64 *cookies;
 	__u64 *addrs;
-} all;
+};
+
+static struct all entry_all, exit_all;
+
+static const struct all *all_of(const struct bpf_program *prog)
+{
+	return bpf_program__expected_attach_type(prog) == BPF_TRACE_FENTRY_MULTI ?
+	       &entry_all : &exit_all;
+}
 
 static bool alloc_all(struct all *a, __u32 cnt)
 {
@@ -65,16 +75,15 @@ static bool get_info(int link_fd, struct all *a)
 	       ASSERT_EQ(info.tracing_multi.count, a->cnt, "count again");
 }
 
-/* fexit programs can't be attached to functions that don't return */
-static bool find_all(void)
+static bool find_all(const struct bpf_program *prog, struct all *all)
 {
 	struct bpf_link *link;
 	bool ok = false;
 
-	link = bpf_program__attach_tracing_multi(skel->progs.any_exit, "*", NULL);
+	link = bpf_program__attach_tracing_multi(prog, "*", NULL);
 	if (ASSERT_OK_PTR(link, "attach to all"))
-		ok = get_info(bpf_link__fd(link), &all) &&
-		     ASSERT_GT(all.cnt, 20000, "functions");
+		ok = get_info(bpf_link__fd(link), all) &&
+		     ASSERT_GT(all->cnt, 20000, "functions");
 	bpf_link__destroy(link);
 	return ok;
 }
@@ -87,20 +96,21 @@ static __u64 cookie_of(__u32 id)
 /* The ids in the reverse order, each with a cookie */
 static int attach_all(const struct bpf_program *prog)
 {
+	const struct all *all = all_of(prog);
 	struct multi_raw raw = {
 		.prog_fd = bpf_program__fd(prog),
 		.attach_type = bpf_program__expected_attach_type(prog),
-		.cnt = all.cnt,
+		.cnt = all->cnt,
 		.size = RAW_CREATE_SIZE_FIRST,
 	};
 	struct all a;
 	int fd = -1;
 	__u32 i;
 
-	if (!alloc_all(&a, all.cnt))
+	if (!alloc_all(&a, all->cnt))
 		goto out;
-	for (i = 0; i < all.cnt; i++) {
-		a.ids[i] = all.ids[all.cnt - 1 - i];
+	for (i = 0; i < all->cnt; i++) {
+		a.ids[i] = all->ids[all->cnt - 1 - i];
 		a.cookies[i] = cookie_of(a.ids[i]);
 	}
 	raw.ids = a.ids;
@@ -113,22 +123,22 @@ out:
 	return fd;
 }
 
-static void check_info(int fd)
+static void check_info(int fd, const struct all *all)
 {
 	struct all a = {};
 	__u32 i, bad = 0;
 
-	if (!get_info(fd, &a) || !ASSERT_EQ(a.cnt, all.cnt, "count"))
+	if (!get_info(fd, &a) || !ASSERT_EQ(a.cnt, all->cnt, "count"))
 		goto out;
 	for (i = 0; i < a.cnt; i++)
-		bad += a.ids[i] != all.ids[i] || a.addrs[i] != all.addrs[i] ||
+		bad += a.ids[i] != all->ids[i] || a.addrs[i] != all->addrs[i] ||
 		       a.cookies[i] != cookie_of(a.ids[i]);
 	ASSERT_EQ(bad, 0, "wrong entries of info");
 out:
 	free_all(&a);
 }
 
-static void check_fdinfo(int fd)
+static void check_fdinfo(int fd, const struct all *all)
 {
 	__u32 obj_id, id, cnt = 0, bad = 0;
 	unsigned long long cookie;
@@ -142,11 +152,11 @@ static void check_fdinfo(int fd)
 	while (fgets(line, sizeof(line), f)) {
 		if (sscanf(line, "btf %u %u %llu", &obj_id, &id, &cookie) != 3)
 			continue;
-		bad += cnt >= all.cnt || id != all.ids[cnt] || cookie != cookie_of(id);
+		bad += cnt >= all->cnt || id != all->ids[cnt] || cookie != cookie_of(id);
 		cnt++;
 	}
 	fclose(f);
-	ASSERT_EQ(cnt, all.cnt, "lines of fdinfo");
+	ASSERT_EQ(cnt, all->cnt, "lines of fdinfo");
 	ASSERT_EQ(bad, 0, "wrong lines of fdinfo");
 }
 
@@ -159,9 +169,9 @@ static void test_info(void)
 	fd = attach_all(skel->progs.any_exit);
 	if (first_fd < 0 || fd < 0)
 		goto out;
-	ASSERT_EQ(multi_enabled_functions(), enabled + all.cnt, "enabled_functions");
-	check_info(fd);
-	check_fdinfo(fd);
+	ASSERT_EQ(multi_enabled_functions(), enabled + entry_all.cnt, "enabled_functions");
+	check_info(fd, &exit_all);
+	check_fdinfo(fd, &exit_all);
 out:
 	if (first_fd >= 0)
 		close(first_fd);
@@ -251,17 +261,17 @@ static void check_charged(int cgroup_fd)
 	before = memory_current(cgroup_fd);
 	fd = attach_all(skel->progs.any_exit);
 	with = memory_current(cgroup_fd);
-	ASSERT_GE(with - before, (long)all.cnt * MIN_BYTES_PER_FUNC, "charged");
+	ASSERT_GE(with - before, (long)exit_all.cnt * MIN_BYTES_PER_FUNC, "charged");
 	if (fd >= 0)
 		close(fd);
 	for (i = 0; i < WAIT_STEPS; i++) {
 		after = memory_current(cgroup_fd);
-		if (after < with - (long)all.cnt * MIN_BYTES_PER_FUNC)
+		if (after < with - (long)exit_all.cnt * MIN_BYTES_PER_FUNC)
 			break;
 		kern_sync_rcu();
 		usleep(WAIT_STEP_US);
 	}
-	ASSERT_LT(after, with - (long)all.cnt * MIN_BYTES_PER_FUNC, "uncharged");
+	ASSERT_LT(after, with - (long)exit_all.cnt * MIN_BYTES_PER_FUNC, "uncharged");
 }
 
 static void test_memory(void)
@@ -353,6 +363,58 @@ static bool use_process(void)
 	return pid > 0 && waitpid(pid, &status, 0) == pid && !status;
 }
 
+#define PRESSURE_CGROUP "/tracing_multi_pressure"
+#define PRESSURE_MAX (16 << 20)
+
+/* Take more than the cgroup may have: the kernel reclaims what it can, and then kills us. */
+static void use_too_much(void)
+{
+	size_t size = 2 * PRESSURE_MAX;
+	char *p;
+
+	if (join_parent_cgroup(PRESSURE_CGROUP))
+		_exit(1);
+	p = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	if (p != MAP_FAILED)
+		memset(p, 1, size);
+	_exit(2);
+}
+
+static bool use_pressure(void)
+{
+	int status;
+	pid_t pid;
+
+	pid = fork();
+	if (!pid)
+		use_too_much();
+	return pid > 0 && waitpid(pid, &status, 0) == pid && WIFSIGNALED(status) &&
+	       WTERMSIG(status) == SIGKILL;
+}
+
+/* A cgroup for use_pressure(), if the kernel limits the memory of cgroups. */
+static bool has_pressure;
+
+static bool pressure_begin(void)
+{
+	char max[16];
+	int fd;
+
+	if (!ASSERT_OK(setup_cgroup_environment(), "cgroup environment"))
+		return false;
+	fd = create_and_get_cgroup(PRESSURE_CGROUP);
+	if (!ASSERT_OK_FD(fd, "cgroup"))
+		return false;
+	has_pressure = !faccessat(fd, "memory.max", W_OK, 0);
+	close(fd);
+	snprintf(max, sizeof(max), "%d", PRESSURE_MAX);
+	if (!has_pressure) {
+		fprintf(stdout, "this kernel doesn't limit the memory of cgroups\n");
+		return true;
+	}
+	return ASSERT_OK(write_cgroup_file(PRESSURE_CGROUP, "memory.max", max), "memory.max");
+}
+
 static bool work(void)
 {
 	return use_file() && use_sockets() && use_memory() && use_process();
@@ -368,6 +430,8 @@ static void work_and_module(const char *name)
 {
 	fprintf(stdout, "%s\n", name);
 	ASSERT_TRUE(work(), name);
+	if (has_pressure)
+		ASSERT_TRUE(use_pressure(), "memory pressure");
 	ASSERT_OK(load_module(MODULE ".ko", false), "load_module");
 	ASSERT_OK(unload_module(MODULE, false), "unload_module");
 }
@@ -388,7 +452,7 @@ static void attach_beside_work(void)
 	work_and_module("both");
 	fds[2] = attach_all(skel->progs.count_entry);
 	work_and_module("both and a second fentry");
-	ASSERT_EQ(multi_enabled_functions(), enabled + all.cnt, "enabled_functions");
+	ASSERT_EQ(multi_enabled_functions(), enabled + entry_all.cnt, "enabled_functions");
 	close(fds[0]);
 	work_and_module("both fentry");
 	close(fds[2]);
@@ -528,14 +592,15 @@ static void test_task_ends(void)
 
 static void test_workload(void)
 {
-	int enabled = multi_enabled_functions();
 	static struct images before;
+	struct multi_state state;
 	pid_t pid;
 
 	skel->bss->any_hits = 0;
-	if (!multi_settle(skel->progs.toggle_entry))
-		return;
+	if (!pressure_begin() || !multi_settle(skel->progs.toggle_entry))
+		goto out;
 	get_images(&before);
+	multi_get_state(&state);
 	pid = multi_fork(work_on, NULL);
 	if (pid > 0) {
 		attach_beside_work();
@@ -543,9 +608,11 @@ static void test_workload(void)
 		kill(pid, SIGKILL);
 		multi_expect_killed(pid);
 	}
-	ASSERT_EQ(multi_enabled_functions(), enabled, "left attached");
+	multi_same_but_images(&state, "left behind");
 	if (multi_settle(skel->progs.toggle_entry))
 		check_images(&before);
+out:
+	cleanup_cgroup_environment();
 }
 
 /* entry_0 and entry_1 of it replace each other. */
@@ -611,8 +678,8 @@ static void check_all_call(int prog, int enabled, const char *name)
 	}
 	free(line);
 	fclose(f);
-	ASSERT_EQ(functions, enabled + all.cnt, name);
-	ASSERT_GT(calls[prog], all.cnt / 2, name);
+	ASSERT_EQ(functions, enabled + entry_all.cnt, name);
+	ASSERT_GT(calls[prog], entry_all.cnt / 2, name);
 	ASSERT_EQ(calls[!prog], 0, name);
 }
 
@@ -646,7 +713,7 @@ static void update(int link_fd, int enabled)
 	check_prog(link_fd, upd->progs.entry_1, "new program");
 	check_runs(1, "new program");
 	check_all_call(1, enabled, "new program");
-	check_info(link_fd);
+	check_info(link_fd, &entry_all);
 }
 
 /* An update takes many steps, each of which updates some hundred functions. */
@@ -708,7 +775,7 @@ static void kill_updates(int link_fd, int enabled)
 	check_prog(link_fd, upd->progs.entry_0, "killed half-way");
 	check_runs(0, "killed half-way");
 	check_all_call(0, enabled, "killed half-way");
-	check_info(link_fd);
+	check_info(link_fd, &entry_all);
 
 	/* nothing holds the program that was not to be */
 	new_prog_id = multi_prog_id(upd->progs.entry_1);
@@ -742,12 +809,15 @@ static bool load(void)
 
 static bool setup(void)
 {
-	return multi_init() && load() && find_all();
+	return multi_init() && load() && find_all(skel->progs.any_entry, &entry_all) &&
+	       find_all(skel->progs.any_exit, &exit_all) &&
+	       ASSERT_GE(entry_all.cnt, exit_all.cnt, "functions");
 }
 
 static void teardown(void)
 {
-	free_all(&all);
+	free_all(&entry_all);
+	free_all(&exit_all);
 	tracing_multi_stress__destroy(skel);
 	skel = NULL;
 	multi_fini();

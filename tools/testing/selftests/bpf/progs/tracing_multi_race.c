@@ -8,24 +8,32 @@ char _license[] SEC("license") = "GPL";
 
 #define MAX_COUNTED 16
 
+#define NR_CALLERS 2
+
 /* who calls the functions */
-int tid;
-/* by cookie */
-__u64 entry_hits[MAX_COUNTED], exit_hits[MAX_COUNTED], updated_hits[2][MAX_COUNTED];
+int tids[NR_CALLERS];
+/* by caller and cookie */
+__u64 entry_hits[NR_CALLERS][MAX_COUNTED], exit_hits[NR_CALLERS][MAX_COUNTED];
+__u64 updated_hits[2][NR_CALLERS][MAX_COUNTED];
 /* by program */
 __u64 toggled_entry_hits, toggled_exit_hits, toggled_module_hits;
 __u64 single_entry_hits, single_exit_hits, lsm_hits, kprobe_hits;
 
 static __always_inline int count_hit(__u64 *hits)
 {
-	if ((__u32)bpf_get_current_pid_tgid() == tid)
+	__u32 tid = bpf_get_current_pid_tgid();
+
+	if (tid == tids[0] || tid == tids[1])
 		__sync_fetch_and_add(hits, 1);
 	return 0;
 }
 
-static __always_inline int count(void *ctx, __u64 *hits)
+static __always_inline int count(void *ctx, __u64 (*hits)[MAX_COUNTED])
 {
-	return count_hit(&hits[bpf_get_attach_cookie(ctx) % MAX_COUNTED]);
+	__u64 cookie = bpf_get_attach_cookie(ctx) % MAX_COUNTED;
+	__u32 tid = bpf_get_current_pid_tgid();
+
+	return count_hit(&hits[tid == tids[1]][cookie]);
 }
 
 /* what stays */

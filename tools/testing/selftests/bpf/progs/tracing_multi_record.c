@@ -13,6 +13,7 @@ int pid;
 /* by the low bits of the cookie */
 struct multi_record at_entry[MAX_RECORDS];
 struct multi_record at_exit[MAX_RECORDS];
+struct multi_record at_modify[MAX_RECORDS];
 
 static __always_inline int record(void *ctx, struct multi_record *all)
 {
@@ -47,6 +48,12 @@ int multi_exit(void *ctx)
 	return record(ctx, at_exit);
 }
 
+SEC("?fmod_ret.multi")
+int multi_modify(void *ctx)
+{
+	return record(ctx, at_modify);
+}
+
 SEC("?fentry")
 int single_entry(void *ctx)
 {
@@ -57,6 +64,12 @@ SEC("?fexit")
 int single_exit(void *ctx)
 {
 	return record(ctx, at_exit);
+}
+
+SEC("?fmod_ret")
+int single_modify(void *ctx)
+{
+	return record(ctx, at_modify);
 }
 
 /* never attached: running it calls bpf_fentry_test* */

@@ -11,7 +11,7 @@ char _license[] SEC("license") = "GPL";
 
 int pid;
 /* by cookie */
-__u64 entry_hits[MAX_COUNTED], exit_hits[MAX_COUNTED];
+__u64 entry_hits[MAX_COUNTED], exit_hits[MAX_COUNTED], modify_hits[MAX_COUNTED];
 __u64 toggle_hits, any_hits;
 /* calls of the function that creation of a link comes to again and again, and
  * at which of them to kill the caller
@@ -44,6 +44,12 @@ SEC("fexit.multi")
 int count_exit(void *ctx)
 {
 	return count(ctx, exit_hits);
+}
+
+SEC("fmod_ret.multi")
+int count_modify(void *ctx)
+{
+	return count(ctx, modify_hits);
 }
 
 static __always_inline int toggle(void)
@@ -123,9 +129,15 @@ int kill_attaching(void *ctx)
 	return kill_caller();
 }
 
-/* never attached: running it calls bpf_fentry_test* */
+/* never attached: running them calls bpf_fentry_test* and bpf_modify_return_test* */
 SEC("fentry/bpf_fentry_test1")
 int run_fentry_tests(void *ctx)
+{
+	return 0;
+}
+
+SEC("fmod_ret/bpf_modify_return_test")
+int run_modify_tests(void *ctx)
 {
 	return 0;
 }
