@@ -26,6 +26,8 @@ char *mem_read_file(const char *path)
 			len += n;
 		close(fd);
 	}
+	if (len == sizeof(buf) - 1)
+		fprintf(stderr, "%s is longer than what is read of it\n", path);
 	buf[len] = '\0';
 	return buf;
 }

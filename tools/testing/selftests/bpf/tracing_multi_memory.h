@@ -26,7 +26,8 @@ void mem_close(void);
 void mem_read(struct mem *mem);
 
 /* The memory in use when all is freed that is no longer used: by RCU callbacks and
- * workers, from caches, and slabs that have become empty by that. Takes some seconds.
+ * workers, from caches, and slabs that have become empty by that. Takes some seconds:
+ * until the number of pages stays the same, or as often as that is waited for.
  */
 void mem_settle(struct mem *mem);
 

@@ -3,7 +3,7 @@
  * kernel as it was.
  *
  * With TRACING_MULTI_LONG=1 in the environment for an hour, and the memory is looked at
- * each five minutes: test_progs -v shows the table. Otherwise for some rounds.
+ * each five minutes: a table tells how much it is. Otherwise for some rounds.
  */
 #include <test_progs.h>
 #include "tracing_multi_helpers.h"
@@ -208,15 +208,15 @@ static long long jit_bytes(void)
 
 static void print_heading(void)
 {
-	fprintf(stdout, "%6s %7s %7s %6s | %11s %11s %9s %9s %12s\n", "s", "rounds", "links",
-		"tasks", "in slabs", "vmalloc", "BPF code", "per-CPU", "all, bytes");
+	multi_figure("%6s %7s %7s %6s | %11s %11s %9s %9s %12s", "s", "rounds", "links",
+		     "tasks", "in slabs", "vmalloc", "BPF code", "per-CPU", "all, bytes");
 }
 
 static void print_sample(const struct sample *s)
 {
-	fprintf(stdout, "%6lld %7llu %7llu %6d | %11lld %11lld %9lld %9lld %12lld\n", s->secs,
-		s->rounds, links, s->tasks, s->mem.objects, s->mem.vmalloc - s->mem.stacks,
-		s->jit, s->mem.percpu, s->mem.exact);
+	multi_figure("%6lld %7llu %7llu %6d | %11lld %11lld %9lld %9lld %12lld", s->secs,
+		     s->rounds, links, s->tasks, s->mem.objects,
+		     s->mem.vmalloc - s->mem.stacks, s->jit, s->mem.percpu, s->mem.exact);
 }
 
 /* Areas of vmalloc that were freed are kept, until page tables are changed as for a
