@@ -367,7 +367,7 @@ static void fuzz_seed(void)
 	memset(fuzz.done, 0, sizeof(fuzz.done));
 }
 
-static void fuzz_report(const char *name)
+static void fuzz_report(void)
 {
 	static const char *const names[] = {
 		[FUZZ_CREATE] = "create",
@@ -380,7 +380,7 @@ static void fuzz_report(const char *name)
 	int i;
 
 	for (i = 0; i < NR_FUZZ_OPS; i++) {
-		multi_figure("%s, %s: %llu calls, %llu good", name, names[i], fuzz.calls[i],
+		multi_figure("fuzz, %s: %llu calls, %llu good", names[i], fuzz.calls[i],
 			     fuzz.done[i]);
 		ASSERT_GT(fuzz.done[i], 0, names[i]);
 		/* there is no wrong way to run */
@@ -407,7 +407,7 @@ static void fuzz_run(const char *name)
 	}
 	for (i = 0; i < NR_SLOTS; i++)
 		close(FIRST_SLOT + i);
-	fuzz_report(name);
+	fuzz_report();
 	multi_same_state(&before, "left behind");
 }
 

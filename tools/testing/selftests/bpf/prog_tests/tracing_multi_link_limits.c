@@ -66,8 +66,8 @@ static const struct limit {
 static struct tracing_multi_link *skel;
 static struct ksyms *ksyms;
 
-/* The function, behind one that is called last and told whether all went well. */
-static bool set_target(const struct limit *limit, struct multi_targets *t)
+/* The function, behind one that any such program can be attached to. */
+static bool set_target(const struct limit *limit, const char *first, struct multi_targets *t)
 {
 	char spec[96];
 
@@ -76,7 +76,7 @@ static bool set_target(const struct limit *limit, struct multi_targets *t)
 	skel->bss->addrs[1] = ksym_get_addr_local(ksyms, limit->name);
 	return ASSERT_NEQ(skel->bss->addrs[0], 0, "bpf_testmod_limit_ok") &&
 	       ASSERT_NEQ(skel->bss->addrs[1], 0, limit->name) &&
-	       multi_set(t, "bpf_testmod:bpf_testmod_limit_ok", spec, NULL);
+	       multi_set(t, first, spec, NULL);
 }
 
 static void check_seen(const struct multi_seen *seen, const struct limit *limit)
@@ -141,7 +141,8 @@ static void test_prog(const struct limit *limit, const struct bpf_program *prog,
 	struct multi_targets t;
 	int fd;
 
-	if (!set_target(limit, &t))
+	/* called last, and told whether all went well */
+	if (!set_target(limit, "bpf_testmod:bpf_testmod_limit_ok", &t))
 		return;
 	if (!(archs & THIS_ARCH)) {
 		test_refused(limit, prog, &t, err);
@@ -164,16 +165,14 @@ static void test_modify_prog(const struct limit *limit)
 	struct multi_targets t;
 	int fd;
 
-	if (!set_target(limit, &t))
+	if (!set_target(limit, "bpf_testmod:bpf_testmod_limit_modify", &t))
 		return;
-	/* not the first one, which allows no fmod_ret */
-	t.ids[0] = t.ids[1];
-	t.fds[0] = t.fds[1];
-	t.cnt = 1;
 	if (!(limit->leave & THIS_ARCH)) {
-		multi_refused(skel->progs.modify, &t, -ENOTSUPP, 0, limit->name);
+		test_refused(limit, skel->progs.modify, &t, -ENOTSUPP);
+		test_single(limit, BPF_MODIFY_RETURN, -ENOTSUPP);
 		return;
 	}
+	test_single(limit, BPF_MODIFY_RETURN, 0);
 	memset(seen, 0, sizeof(*seen));
 	fd = multi_attach(skel->progs.modify, &t);
 	if (!ASSERT_OK_FD(fd, limit->name))

@@ -4,16 +4,17 @@
  *
  * Other threads, one on each of two CPUs, call the functions meanwhile, and programs count
  * the calls: they must miss none and see none twice, which is looked at after each call.
+ * There is just one thread, on any CPU, where CPUs come and go.
  *
  * With TRACING_MULTI_LONG=1 in the environment each thread does LONG_FACTOR times as
  * much, there is a subtest with all of them at once, and each subtest goes on until links,
- * programs and tracers have come and gone LONG_STEPS times: more than 10,000 times in all.
+ * programs, tracers and modules have come and gone LONG_STEPS times: more than 10,000 times
+ * in all.
  */
 #include <test_progs.h>
 #include <linux/perf_event.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
-#include <sys/sysinfo.h>
 #include "tracing_multi_helpers.h"
 #include "tracing_multi_race.skel.h"
 
@@ -61,6 +62,11 @@ static bool stop;
 static struct multi_targets entry_targets, exit_targets;
 static int entry_fd = -1, exit_fd = -1, updated_fd = -1;
 static __u64 perf_freq, perf_samples;
+
+/* Functions that the links have which stay */
+#define NR_COUNTED 5
+/* Threads that call them */
+static int nr_callers;
 
 static bool stopped(void)
 {
@@ -117,6 +123,16 @@ static int step_exit(struct racer *r)
 			 &skel->bss->toggled_exit_hits);
 }
 
+/* Until each caller has called all functions with it */
+static int wait_updated(bool second)
+{
+	int i, err = 0;
+
+	for (i = 0; !err && i < nr_callers; i++)
+		err = wait_hit(&skel->bss->updated_hits[second][i][NR_COUNTED]);
+	return err;
+}
+
 static int step_update(struct racer *r)
 {
 	bool second = r->steps % 2 == 0;
@@ -125,7 +141,7 @@ static int step_update(struct racer *r)
 	prog = second ? skel->progs.updated_second : skel->progs.updated_first;
 	if (bpf_link_update(updated_fd, bpf_program__fd(prog), NULL))
 		return -errno;
-	return wait_hit(&skel->bss->updated_hits[second][0][1]);
+	return wait_updated(second);
 }
 
 static int toggle_single(const struct bpf_program *prog, const __u64 *hits)
@@ -329,8 +345,8 @@ static bool has_cpu(void)
 	return !access(CPU1 "/online", W_OK);
 }
 
-/* The samples that are in the buffer, which hold an address and a stack each; the
- * buffer is read before it is full.
+/* The samples that are in the buffer, which hold an address and a stack each. Nobody moves
+ * its tail: what comes when it is full is lost, and nothing is written over.
  */
 static int count_samples(const struct perf_event_mmap_page *page)
 {
@@ -461,13 +477,16 @@ static bool is_done(const struct racer *r)
 	return !r->started || __atomic_load_n(&r->steps, __ATOMIC_SEQ_CST) >= min_steps(r);
 }
 
+/* Of those that change what is called */
 static __u64 all_steps(void)
 {
 	__u64 steps = 0;
 	int i;
 
-	for (i = 0; i < ARRAY_SIZE(racers); i++)
-		steps += __atomic_load_n(&racers[i].steps, __ATOMIC_SEQ_CST);
+	for (i = 0; i < ARRAY_SIZE(racers); i++) {
+		if (racers[i].group != CPUS)
+			steps += __atomic_load_n(&racers[i].steps, __ATOMIC_SEQ_CST);
+	}
 	return steps;
 }
 
@@ -498,8 +517,6 @@ static void join(struct racer *r)
 /* What stays attached. Only the updates come to the first and the fourth function, and
  * they don't take a call away from an image that it is in.
  */
-#define NR_COUNTED 5
-
 static bool attach_counted(void)
 {
 	struct multi_targets t;
@@ -540,9 +557,9 @@ static struct caller {
 	pthread_t thread;
 	int cpu;	/* -1: any */
 	__u64 calls;
-	bool failed;
+	int err;
+	bool miscounted;
 } callers[NR_CALLERS];
-static int nr_callers;
 
 static __u64 updated_hits(int caller, int i)
 {
@@ -587,20 +604,22 @@ static void check_counts(int caller, __u64 calls)
 	ASSERT_EQ(first[0] + second[0], 0, "cookie of either program");
 }
 
-static bool run(const struct bpf_program *prog)
+static int run(const struct bpf_program *prog)
 {
 	LIBBPF_OPTS(bpf_test_run_opts, opts);
 
-	return !bpf_prog_test_run_opts(bpf_program__fd(prog), &opts);
+	return bpf_prog_test_run_opts(bpf_program__fd(prog), &opts);
 }
 
-static bool stay_on(int cpu)
+static int stay_on(int cpu)
 {
 	cpu_set_t cpus;
 
+	if (cpu < 0)
+		return 0;
 	CPU_ZERO(&cpus);
 	CPU_SET(cpu, &cpus);
-	return cpu < 0 || !pthread_setaffinity_np(pthread_self(), sizeof(cpus), &cpus);
+	return -pthread_setaffinity_np(pthread_self(), sizeof(cpus), &cpus);
 }
 
 static void *call_until_stopped(void *arg)
@@ -608,13 +627,13 @@ static void *call_until_stopped(void *arg)
 	struct caller *c = arg;
 
 	skel->bss->tids[c - callers] = sys_gettid();
-	c->failed = !stay_on(c->cpu);
-	while (!c->failed && !stopped()) {
-		c->failed = !run(skel->progs.run_fentry_tests) ||
-			    !run(skel->progs.run_modify_tests);
+	c->err = stay_on(c->cpu);
+	while (!c->err && !c->miscounted && !stopped()) {
+		c->err = run(skel->progs.run_fentry_tests) ?: run(skel->progs.run_modify_tests);
+		if (c->err)
+			break;
 		c->calls++;
-		if (!is_counted(c - callers, c->calls))
-			c->failed = true;
+		c->miscounted = !is_counted(c - callers, c->calls);
 		/* or grace periods that others wait for last until we don't run */
 		if (c->calls % 4 == 0)
 			usleep(10);
@@ -622,21 +641,34 @@ static void *call_until_stopped(void *arg)
 	return NULL;
 }
 
+/* The CPUs for the callers; fewer if we have not as many. */
+static int find_cpus(int *cpus)
+{
+	cpu_set_t set;
+	int cpu, cnt = 0;
+
+	if (sched_getaffinity(0, sizeof(set), &set))
+		return 0;
+	for (cpu = 0; cpu < CPU_SETSIZE && cnt < NR_CALLERS; cpu++) {
+		if (CPU_ISSET(cpu, &set))
+			cpus[cnt++] = cpu;
+	}
+	return cnt;
+}
+
 static void start_callers(int groups)
 {
+	int i, cpus[NR_CALLERS] = { -1 };
 	struct caller *c;
 
 	/* a CPU that goes leaves nobody on it */
-	nr_callers = (groups & CPUS) || get_nprocs() < NR_CALLERS ? 1 : NR_CALLERS;
-	for (c = callers; c < callers + nr_callers; c++) {
-		c->calls = 0;
-		c->failed = false;
-		c->cpu = nr_callers > 1 ? c - callers : -1;
+	nr_callers = (groups & CPUS) || find_cpus(cpus) < NR_CALLERS ? 1 : NR_CALLERS;
+	for (i = 0; i < nr_callers; i++) {
+		c = &callers[i];
+		*c = (struct caller) { .cpu = nr_callers > 1 ? cpus[i] : -1 };
 		if (!ASSERT_OK(pthread_create(&c->thread, NULL, call_until_stopped, c),
-			       "pthread_create")) {
-			nr_callers = c - callers;
-			break;
-		}
+			       "pthread_create"))
+			nr_callers = i;
 	}
 }
 
@@ -645,7 +677,8 @@ static bool has_caller_failed(void)
 	int i;
 
 	for (i = 0; i < nr_callers; i++) {
-		if (__atomic_load_n(&callers[i].failed, __ATOMIC_SEQ_CST))
+		if (__atomic_load_n(&callers[i].err, __ATOMIC_SEQ_CST) ||
+		    __atomic_load_n(&callers[i].miscounted, __ATOMIC_SEQ_CST))
 			return true;
 	}
 	return !nr_callers;
@@ -657,10 +690,11 @@ static void join_callers(void)
 
 	for (i = 0; i < nr_callers; i++) {
 		pthread_join(callers[i].thread, NULL);
-		ASSERT_FALSE(callers[i].failed, "a call was not counted once");
+		ASSERT_OK(callers[i].err, "call");
+		ASSERT_FALSE(callers[i].miscounted, "a call was not counted once");
 		ASSERT_GT(callers[i].calls, 0, "calls");
 		check_counts(i, callers[i].calls);
-		multi_figure("caller %d: %llu rounds of calls", i, callers[i].calls);
+		multi_figure("race, caller %d: %llu rounds of calls", i, callers[i].calls);
 	}
 }
 
@@ -680,7 +714,8 @@ static void race_counted(int groups)
 	for (i = 0; i < ARRAY_SIZE(racers); i++)
 		join(&racers[i]);
 	join_callers();
-	multi_figure("race %x: %llu changes", groups, all_steps());
+	multi_figure("race: links, programs, tracers, modules came and went %llu times",
+		     all_steps());
 }
 
 static bool filter_tracers(bool on)
@@ -699,7 +734,7 @@ static void restore(int groups)
 	}
 	if ((groups & MODULES) && !ASSERT_OK(access("/sys/module/" TESTMOD, F_OK), TESTMOD))
 		ASSERT_OK(load_bpf_testmod(false), "load it again");
-	if ((groups & MODULES) && !access(PATCH, F_OK)) {
+	if ((groups & MODULES) && !access("/sys/module/" PATCH_MODULE, F_OK)) {
 		multi_write_file(PATCH, "enabled", "0");
 		ASSERT_OK(wait_patch("") ?: unload(PATCH_MODULE), PATCH_MODULE);
 	}

@@ -3,7 +3,7 @@
  * all targets.
  *
  * With TRACING_MULTI_LONG=1 in the environment programs are replaced NR_UPDATES_LONG
- * times while calls are counted.
+ * times while calls are counted, and what is left behind is looked at after each failure.
  */
 #include <test_progs.h>
 #include <sys/eventfd.h>
@@ -672,18 +672,19 @@ static bool fail_update(struct failing *f, int nth)
 
 static void fail_updates(struct failing *f)
 {
+	int nth, each = multi_long() ? 1 : CHECK_EACH;
 	struct multi_state before;
 	bool hit = true;
-	int nth;
 
 	multi_get_state(&before);
 	for (nth = 1; hit && nth < NR_FAILURES_MAX; nth++) {
 		hit = fail_update(f, nth);
-		if (!hit || nth % CHECK_EACH == 0)
+		ASSERT_EQ(multi_enabled_functions(), before.enabled, "enabled_functions");
+		if (!hit || nth % each == 0)
 			multi_same_state(&before, "left behind");
 		if (env.subtest_state->error_cnt) {
 			fprintf(stdout, "n %d\n", nth);
-			break;
+			return;
 		}
 	}
 	ASSERT_FALSE(hit, "comes to an end");

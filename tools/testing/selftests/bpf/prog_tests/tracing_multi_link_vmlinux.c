@@ -388,8 +388,12 @@ static bool use_pressure(void)
 	pid = fork();
 	if (!pid)
 		use_too_much();
-	return pid > 0 && waitpid(pid, &status, 0) == pid && WIFSIGNALED(status) &&
-	       WTERMSIG(status) == SIGKILL;
+	if (pid < 0 || waitpid(pid, &status, 0) != pid)
+		return false;
+	if (WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL)
+		return true;
+	fprintf(stdout, "not killed for its memory: status %x\n", status);
+	return false;
 }
 
 /* A cgroup for use_pressure(), if the kernel limits the memory of cgroups. */
@@ -397,6 +401,7 @@ static bool has_pressure;
 
 static bool pressure_begin(void)
 {
+	bool has_swap;
 	char max[16];
 	int fd;
 
@@ -406,12 +411,17 @@ static bool pressure_begin(void)
 	if (!ASSERT_OK_FD(fd, "cgroup"))
 		return false;
 	has_pressure = !faccessat(fd, "memory.max", W_OK, 0);
+	has_swap = !faccessat(fd, "memory.swap.max", W_OK, 0);
 	close(fd);
 	snprintf(max, sizeof(max), "%d", PRESSURE_MAX);
 	if (!has_pressure) {
 		fprintf(stdout, "this kernel doesn't limit the memory of cgroups\n");
 		return true;
 	}
+	/* nothing is to go there instead */
+	if (has_swap && !ASSERT_OK(write_cgroup_file(PRESSURE_CGROUP, "memory.swap.max", "0"),
+				   "memory.swap.max"))
+		return false;
 	return ASSERT_OK(write_cgroup_file(PRESSURE_CGROUP, "memory.max", max), "memory.max");
 }
 
