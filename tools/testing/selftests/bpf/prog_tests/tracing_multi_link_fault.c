@@ -201,8 +201,8 @@ static void fail_each(struct faults *f, bool (*fail)(struct faults *f, int n))
 	f->points = n - 2;
 }
 
-/* The minima are below what was seen on any architecture when this was written, by a tenth
- * or more: a change that needs less is welcome, but a test that has ceased to inject isn't.
+/* The minima are below what was seen on x86-64 when this was written, by a tenth or more: a
+ * change that needs less is welcome, but a test that has ceased to inject isn't.
  * Not everywhere does detaching need memory.
  */
 static void run_faults(struct faults *f, bool (*fail)(struct faults *f, int n),
