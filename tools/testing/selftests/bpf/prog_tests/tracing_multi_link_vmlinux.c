@@ -504,35 +504,67 @@ static bool has_image(const struct images *images, const char *line)
 	return false;
 }
 
-/* Is this image on the stack of a task, such as one that sleeps in a function that
- * was called through it?
- */
-static bool has_task(const char *line)
+/* "ffffffffa0201000 t bpf_trampoline_6442536467\t[bpf]": on a stack, an offset follows */
+static void name_on_stack(const char *line, char *name, size_t size)
 {
-	char stack[8192], name[LINE_SIZE];
-	bool found = false;
+	line = strstr(line, " bpf_trampoline_") + 1;
+	snprintf(name, size, "%.*s+", (int)strcspn(line, " \t"), line);
+}
+
+/* How often images of this name are on this stack, such as that of a task that sleeps in a
+ * function that was called through one
+ */
+static int count_on_stack(const char *path, const char *name)
+{
+	char stack[8192], *s = stack;
+	FILE *f = fopen(path, "r");
+	size_t len;
+	int cnt = 0;
+
+	/* the task may have gone */
+	if (!f)
+		return 0;
+	len = fread(stack, 1, sizeof(stack) - 1, f);
+	stack[len] = 0;
+	fclose(f);
+	while ((s = strstr(s, name))) {
+		s += strlen(name);
+		cnt++;
+	}
+	if (cnt)
+		fprintf(stdout, "%s is in %s:\n%s", path, name, stack);
+	return cnt;
+}
+
+static int count_on_stacks(const char *name)
+{
 	glob_t stacks;
-	size_t i, len;
-	FILE *f;
+	int cnt = 0;
+	size_t i;
 
 	if (!ASSERT_OK(glob("/proc/[0-9]*/task/*/stack", 0, NULL, &stacks), "glob"))
-		return false;
-	/* address, type, name, [bpf]; on a stack an offset follows the name */
-	line = strstr(line, " bpf_trampoline_") + 1;
-	snprintf(name, sizeof(name), "%.*s+", (int)strcspn(line, " \t"), line);
-	for (i = 0; !found && i < stacks.gl_pathc; i++) {
-		f = fopen(stacks.gl_pathv[i], "r");
-		if (!f)
-			continue;
-		len = fread(stack, 1, sizeof(stack) - 1, f);
-		stack[len] = 0;
-		fclose(f);
-		found = strstr(stack, name);
-		if (found)
-			fprintf(stdout, "%s is in %s:\n%s", stacks.gl_pathv[i], name, stack);
-	}
+		return 0;
+	for (i = 0; i < stacks.gl_pathc; i++)
+		cnt += count_on_stack(stacks.gl_pathv[i], name);
 	globfree(&stacks);
-	return found;
+	return cnt;
+}
+
+/* An image has the name of its programs: of as many images of a name as are new, each
+ * must be on a stack.
+ */
+static bool is_explained(const struct images *before, const struct images *now,
+			 const char *line)
+{
+	char name[LINE_SIZE], other[LINE_SIZE];
+	int i, same = 0;
+
+	name_on_stack(line, name, sizeof(name));
+	for (i = 0; i < now->cnt; i++) {
+		name_on_stack(now->lines[i], other, sizeof(other));
+		same += !strcmp(name, other) && !has_image(before, now->lines[i]);
+	}
+	return same <= count_on_stacks(name);
 }
 
 /* What is left has a task inside, or goes soon. */
@@ -546,7 +578,8 @@ static void check_images(const struct images *before)
 		unexplained = NULL;
 		get_images(&now);
 		for (i = 0; i < now.cnt && !unexplained; i++) {
-			if (!has_image(before, now.lines[i]) && !has_task(now.lines[i]))
+			if (!has_image(before, now.lines[i]) &&
+			    !is_explained(before, &now, now.lines[i]))
 				unexplained = now.lines[i];
 		}
 		if (!unexplained)
