@@ -231,7 +231,7 @@ static bool purge_areas(void)
 	       ASSERT_OK(load_bpf_testmod(false), "load_bpf_testmod") && multi_init();
 }
 
-/* How many tasks there were while the memory was looked at, if that can be told */
+/* Again if tasks came or went meanwhile: what they take is part of the memory. */
 static bool read_sample(struct sample *s)
 {
 	int i, before;
