@@ -123,11 +123,13 @@ static bool return_addr_is_sure(const struct bpf_trampoline *tr, u32 flags)
 /* Return: false if the trampoline must have an image of its own. */
 static bool recipe_init(struct bpf_tramp_recipe *recipe, const struct bpf_trampoline *tr)
 {
-	u32 flags = bpf_trampoline_image_flags(tr);
+	u32 flags;
 
 	memset(recipe, 0, offsetof(struct bpf_tramp_recipe, links));
-	if (!tr->func.ftrace_managed || (flags & BPF_TRAMP_F_TAIL_CALL_CTX) ||
-	    !recipe_add_links(recipe, tr) || !return_addr_is_sure(tr, flags))
+	if (!tr->func.ftrace_managed || !recipe_add_links(recipe, tr))
+		return false;
+	flags = bpf_trampoline_image_flags(tr);
+	if ((flags & BPF_TRAMP_F_TAIL_CALL_CTX) || !return_addr_is_sure(tr, flags))
 		return false;
 
 	recipe->flags = flags | BPF_TRAMP_F_SHARED;

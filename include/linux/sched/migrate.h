@@ -12,7 +12,7 @@
 /* How many tasks of a CPU have migration disabled */
 DECLARE_PER_CPU(unsigned int, sched_nr_pinned);
 
-void migrate_enable_set_cpus_allowed(struct task_struct *p);
+void migrate_enable_switched(void);
 
 /**
  * __migrate_disable - migrate_disable() without a call
@@ -25,7 +25,7 @@ static __always_inline void __migrate_disable(void)
 {
 	struct task_struct *p = current;
 
-	if (p->migration_disabled) {
+	if (unlikely(p->migration_disabled)) {
 #ifdef CONFIG_DEBUG_PREEMPT
 		/*
 		 * Warn about overflow half-way through the range.
@@ -42,11 +42,15 @@ static __always_inline void __migrate_disable(void)
 }
 
 /**
- * __migrate_enable - migrate_enable() without a call
+ * __migrate_enable_fast - the usual case of __migrate_enable()
  *
- * Undoes one __migrate_disable() or migrate_disable() of the current task.
+ * For a function that has more to do after it and leaves the other case to one that
+ * isn't inlined: then it calls nothing in between, and saves no registers for that.
+ *
+ * Return: false if the task was switched out with migration disabled. Nothing has
+ * changed then, and __migrate_enable() is still to be called.
  */
-static __always_inline void __migrate_enable(void)
+static __always_inline bool __migrate_enable_fast(void)
 {
 	struct task_struct *p = current;
 
@@ -56,12 +60,12 @@ static __always_inline void __migrate_enable(void)
 	 * migrate_enable().
 	 */
 	if (WARN_ON_ONCE((s16)p->migration_disabled <= 0))
-		return;
+		return true;
 #endif
 
-	if (p->migration_disabled > 1) {
+	if (unlikely(p->migration_disabled > 1)) {
 		p->migration_disabled--;
-		return;
+		return true;
 	}
 
 	/*
@@ -70,7 +74,7 @@ static __always_inline void __migrate_enable(void)
 	 */
 	guard(preempt)();
 	if (unlikely(p->cpus_ptr != &p->cpus_mask))
-		migrate_enable_set_cpus_allowed(p);
+		return false;
 	/*
 	 * Mustn't clear migration_disabled() until cpus_ptr points back at the
 	 * regular cpus_mask, otherwise things that race (eg.
@@ -79,11 +83,24 @@ static __always_inline void __migrate_enable(void)
 	barrier();
 	p->migration_disabled = 0;
 	__this_cpu_dec(sched_nr_pinned);
+	return true;
+}
+
+/**
+ * __migrate_enable - migrate_enable() without a call
+ *
+ * Undoes one __migrate_disable() or migrate_disable() of the current task.
+ */
+static __always_inline void __migrate_enable(void)
+{
+	if (!__migrate_enable_fast())
+		migrate_enable_switched();
 }
 
 #else
 
 static inline void __migrate_disable(void) { }
+static inline bool __migrate_enable_fast(void) { return true; }
 static inline void __migrate_enable(void) { }
 
 #endif /* CONFIG_SMP */

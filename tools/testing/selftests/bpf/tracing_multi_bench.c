@@ -1092,9 +1092,9 @@ static void print_result(const struct row *row, const char *column, const struct
 {
 	printf("{\"row\": \"%s\", \"column\": \"%s\", \"functions\": %zu, \"others\": %zu",
 	       row->name, column, res->functions, res->others);
-	printf(", \"attach_ms\": %.3f, \"attach_busy_ms\": %.3f", res->attach_ns / 1e6,
+	printf(", \"attach_ms\": %.6f, \"attach_busy_ms\": %.6f", res->attach_ns / 1e6,
 	       res->attach_busy_ns / 1e6);
-	printf(", \"detach_ms\": %.3f, \"detach_busy_ms\": %.3f", res->detach_ns / 1e6,
+	printf(", \"detach_ms\": %.6f, \"detach_busy_ms\": %.6f", res->detach_ns / 1e6,
 	       res->detach_busy_ns / 1e6);
 	printf(", \"attach_hits\": %lld, \"detach_hits\": %lld", res->attach_hits,
 	       res->detach_hits);
