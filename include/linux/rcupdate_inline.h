@@ -15,11 +15,11 @@
 
 void rcu_read_unlock_special(struct task_struct *t);
 
-/* Interrupts leave the count as they found it, and nobody else changes it. So this
- * may become one instruction, as READ_ONCE() and WRITE_ONCE() don't.
- */
 static __always_inline void rcu_preempt_read_enter(void)
 {
+	/* Interrupts leave the count as they found it, and nobody else changes it.
+	 * So this may become one instruction, as READ_ONCE() and WRITE_ONCE() don't.
+	 */
 	data_race(current->rcu_read_lock_nesting++);
 }
 
@@ -65,7 +65,7 @@ static __always_inline void rcu_read_lock_inline(void)
 	__acquire(RCU);
 	rcu_lock_acquire(&rcu_lock_map);
 	RCU_LOCKDEP_WARN(!rcu_is_watching(),
-			 "rcu_read_lock_inline() used illegally while idle");
+			 "RCU reader began illegally while idle");
 #else
 	rcu_read_lock();
 #endif
@@ -81,7 +81,7 @@ static __always_inline void rcu_read_lock_inline(void)
 static __always_inline void rcu_read_unlock_inline(void)
 {
 	RCU_LOCKDEP_WARN(!rcu_is_watching(),
-			 "rcu_read_unlock_inline() used illegally while idle");
+			 "RCU reader ended illegally while idle");
 	rcu_lock_release(&rcu_lock_map); /* Keep acq info for rls diags. */
 	__release(RCU);
 	__rcu_read_unlock_inline();
