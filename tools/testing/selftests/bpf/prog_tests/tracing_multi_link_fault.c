@@ -259,7 +259,7 @@ static void test_fail_attach(void)
 {
 	struct faults f = faults_exit();
 
-	run_faults(&f, fail_attach, 75, 75);
+	run_faults(&f, fail_attach, 70, 65);
 }
 
 static void test_fail_attach_skip_invalid(void)
@@ -267,7 +267,7 @@ static void test_fail_attach_skip_invalid(void)
 	struct faults f = faults_exit();
 
 	f.flags = BPF_F_TRACING_MULTI_SKIP_INVALID;
-	run_faults(&f, fail_attach, 75, 70);
+	run_faults(&f, fail_attach, 70, 65);
 }
 
 static void test_fail_attach_plain(void)
@@ -281,7 +281,7 @@ static void test_fail_attach_entry(void)
 {
 	struct faults f = faults_entry();
 
-	run_faults(&f, fail_attach, 70, 70);
+	run_faults(&f, fail_attach, 60, 60);
 }
 
 static void test_fail_attach_modify(void)
