@@ -137,7 +137,14 @@ static bool recipe_init(struct bpf_tramp_recipe *recipe, const struct bpf_trampo
 	if (flags & BPF_TRAMP_F_IP_ARG)
 		recipe->ip_off = tr->direct.ip - (unsigned long)tr->func.addr;
 #endif
-	return arch_bpf_trampoline_shape(&tr->func.model, &recipe->model);
+	if (!arch_bpf_trampoline_shape(&tr->func.model, &recipe->model))
+		return false;
+	/* the code depends on what the function returns only if programs return that, too */
+	if (!tr->progs_cnt[BPF_TRAMP_MODIFY_RETURN]) {
+		recipe->model.ret_size = 0;
+		recipe->model.ret_flags = 0;
+	}
+	return true;
 }
 
 static struct hlist_head *recipe_bucket(const struct bpf_tramp_recipe *recipe, size_t size)

@@ -38,7 +38,8 @@ static struct fuzz {
 	struct tracing_multi_target *target;
 	int progs[MAX_PROGS];
 	int nr_progs;
-	struct multi_targets good;
+	struct multi_targets good;	/* first of vmlinux, then of a module and a program */
+	int nr_vmlinux;
 	char *edge;	/* two pages, the second one of which can't be accessed */
 	__u32 *ids;
 	char *out;	/* what the kernel writes */
@@ -47,6 +48,10 @@ static struct fuzz {
 	bool tame;	/* this call is to be as it should be, and may succeed */
 	__u64 calls[NR_FUZZ_OPS];
 	__u64 done[NR_FUZZ_OPS];
+	bool is_link[NR_SLOTS];
+	/* links with functions of a module or a program; of fmod_ret programs */
+	__u64 foreign_links;
+	__u64 modify_links;
 } fuzz;
 
 /* xorshift64* (Vigna, "An experimental exploration of Marsaglia's xorshift
@@ -77,6 +82,78 @@ static __u32 fuzz_u32(void)
 				     1 << 20, (1 << 20) + 1, 0x10000, 0xffff };
 
 	return fuzz_one_in(2) ? odd[fuzz_below(ARRAY_SIZE(odd))] : fuzz_below(~0U);
+}
+
+static int fuzz_fd(void)
+{
+	switch (fuzz_below(5)) {
+	case 0:
+		return FIRST_SLOT + fuzz_below(NR_SLOTS);
+	case 1:
+		return multi_module_fd("bpf_testmod");
+	case 2:
+		return fuzz_below(FIRST_SLOT);
+	case 3:
+		return fuzz_u32();
+	default:
+		return fuzz.progs[fuzz_below(fuzz.nr_progs)];
+	}
+}
+
+static int fuzz_prog(void)
+{
+	const struct bpf_program *good[] = {
+		fuzz.match->progs.untyped, fuzz.match->progs.call_entry,
+		fuzz.match->progs.untyped_exit, fuzz.match->progs.call_exit,
+		fuzz.match->progs.modify_untyped,
+	};
+
+	if (fuzz_wrong(8))
+		return fuzz_fd();
+	if (fuzz_wrong(2))
+		return fuzz.progs[fuzz_below(fuzz.nr_progs)];
+	return bpf_program__fd(good[fuzz_below(ARRAY_SIZE(good))]);
+}
+
+/* Of most good programs */
+static __u32 fuzz_type(int prog_fd)
+{
+	__u32 types[] = { RAW_FENTRY_MULTI, RAW_FEXIT_MULTI, RAW_FMOD_RET_MULTI,
+			  fuzz_below(70) };
+
+	if (fuzz_wrong(4))
+		return types[fuzz_below(ARRAY_SIZE(types))];
+	if (prog_fd == bpf_program__fd(fuzz.match->progs.modify_untyped))
+		return RAW_FMOD_RET_MULTI;
+	return prog_fd == bpf_program__fd(fuzz.match->progs.untyped) ||
+	       prog_fd == bpf_program__fd(fuzz.match->progs.call_entry) ?
+	       RAW_FENTRY_MULTI : RAW_FEXIT_MULTI;
+}
+
+static int fuzz_slot(void)
+{
+	return fuzz_wrong(16) ? fuzz_fd() : FIRST_SLOT + fuzz_below(NR_SLOTS);
+}
+
+/* An address from which some of len bytes can be read or written, or none. */
+static __u64 fuzz_pointer(void *good, __u32 len)
+{
+	static const __u64 bad[] = { 0, 1, 0xffff, 0xffffffff81000000, 0xffff888000000000,
+				     0x7ffffffff000, ~0ULL, 0x8000000000000000 };
+	__u32 page = getpagesize(), there;
+
+	switch (fuzz.tame ? 3 : fuzz_below(12)) {
+	case 0:
+		return bad[fuzz_below(ARRAY_SIZE(bad))];
+	case 1:
+		there = fuzz_below((len < page ? len : page) + 1);
+		memcpy(fuzz.edge + page - there, good, there);
+		return ptr_to_u64(fuzz.edge + page - there);
+	case 2:
+		return ptr_to_u64(good) + fuzz_below(8);
+	default:
+		return ptr_to_u64(good);
+	}
 }
 
 static int fuzz_fd(void)
@@ -148,14 +225,20 @@ static __u64 fuzz_pointer(void *good, __u32 len)
 	}
 }
 
-static __u32 fuzz_id(void)
+/* An id and the fd that goes with it */
+static void fuzz_target(__u32 flags, __u32 *id, int *fd)
 {
+	int i = fuzz.next++ % (flags & RAW_F_TGT_FDS ? fuzz.good.cnt : fuzz.nr_vmlinux);
+
+	*id = fuzz.good.ids[i];
+	*fd = fuzz.good.fds[i];
 	if (fuzz_wrong(16))
-		return fuzz_u32();
+		*id = fuzz_u32();
 	/* some function or other type of vmlinux */
 	if (fuzz_wrong(16))
-		return fuzz_below(btf__type_cnt(multi_vmlinux_btf()));
-	return fuzz.good.ids[fuzz.next++ % fuzz.good.cnt];
+		*id = fuzz_below(btf__type_cnt(multi_vmlinux_btf()));
+	if (fuzz_wrong(8))
+		*fd = fuzz_fd();
 }
 
 /* A bit here and there */
@@ -219,9 +302,32 @@ static bool check_bad_idx(const char *attr, __u32 cnt, __u32 size)
 	return ASSERT_LT(bad_idx, cnt, "bad_idx");
 }
 
+/* A link's fd, or that of something else, at a random place of those that are closed again */
+static void fuzz_keep(int fd, bool is_link)
+{
+	int slot = fuzz_below(NR_SLOTS);
+
+	dup2(fd, FIRST_SLOT + slot);
+	fuzz.is_link[slot] = is_link;
+}
+
+static void fuzz_created(int fd, const int *fds, __u32 cnt, const char *attr)
+{
+	bool foreign = false;
+	__u32 i;
+
+	for (i = 0; i < cnt && i < NR_IDS; i++)
+		foreign |= fds[i] > 0;
+	fuzz.foreign_links += foreign && multi_get32(attr, 40);
+	fuzz.modify_links += multi_get32(attr, 8) == RAW_FMOD_RET_MULTI;
+	fuzz_keep(fd, true);
+	close(fd);
+}
+
 static bool fuzz_create(void)
 {
 	__u32 cnt = 1 + fuzz_below(fuzz_wrong(8) ? NR_IDS : 4), i, size;
+	__u32 flags = fuzz_wrong(16) ? fuzz_u32() : fuzz_below(4);
 	static __u64 cookies[NR_IDS];
 	char attr[ATTR_SIZE] __aligned(8) = {};
 	static int fds[NR_IDS];
@@ -229,19 +335,18 @@ static bool fuzz_create(void)
 	bool mutated;
 
 	for (i = 0; i < cnt; i++) {
-		fuzz.ids[i] = fuzz_id();
-		fds[i] = fuzz_wrong(8) ? fuzz_fd() : 0;
+		fuzz_target(flags, &fuzz.ids[i], &fds[i]);
 		cookies[i] = fuzz_u32();
 	}
 	multi_put32(attr, 0, prog_fd);
 	multi_put32(attr, 8, fuzz_type(prog_fd));
-	multi_put32(attr, 12, fuzz_wrong(16) ? fuzz_u32() : fuzz_below(4));
+	multi_put32(attr, 12, flags);
 	multi_put64(attr, 16, fuzz_pointer(fuzz.ids, cnt * sizeof(*fuzz.ids)));
 	if (fuzz_one_in(2))
 		multi_put64(attr, 24, fuzz_pointer(cookies, cnt * sizeof(*cookies)));
 	multi_put32(attr, 32, fuzz_wrong(16) ? fuzz_u32() : cnt);
 	multi_put32(attr, 36, MULTI_NO_IDX);
-	if (multi_get32(attr, 12) & RAW_F_TGT_FDS)
+	if (flags & RAW_F_TGT_FDS)
 		multi_put64(attr, 40, fuzz_pointer(fds, cnt * sizeof(*fds)));
 	cnt = multi_get32(attr, 32);
 	size = fuzz_size(RAW_CREATE_SIZE);
@@ -253,8 +358,7 @@ static bool fuzz_create(void)
 		return false;
 	if (fd < 0)
 		return mutated || check_bad_idx(attr, cnt, size);
-	dup2(fd, FIRST_SLOT + fuzz_below(NR_SLOTS));
-	close(fd);
+	fuzz_created(fd, fds, cnt, attr);
 	return true;
 }
 
@@ -289,9 +393,9 @@ static bool fuzz_check_out(__u32 cnt)
 	return true;
 }
 
-static bool is_slot(int fd)
+static bool is_link_slot(int fd)
 {
-	return fd >= FIRST_SLOT && fd < FIRST_SLOT + NR_SLOTS;
+	return fd >= FIRST_SLOT && fd < FIRST_SLOT + NR_SLOTS && fuzz.is_link[fd - FIRST_SLOT];
 }
 
 static bool fuzz_info(void)
@@ -317,7 +421,7 @@ static bool fuzz_info(void)
 	ret = syscall(__NR_bpf, 15 /* BPF_OBJ_GET_INFO_BY_FD */, attr,
 		      fuzz_wrong(8) ? fuzz_size(16) : 16);
 	/* of something else the numbers mean something else */
-	return fuzz_result(FUZZ_INFO, ret) && (!is_slot(fd) || fuzz_check_out(cnt));
+	return fuzz_result(FUZZ_INFO, ret) && (!is_link_slot(fd) || fuzz_check_out(cnt));
 }
 
 static bool fuzz_fdinfo(void)
@@ -335,6 +439,14 @@ static bool fuzz_fdinfo(void)
 	return fuzz_result(FUZZ_FDINFO, n);
 }
 
+/* Close a link, or a program or module's BTF that another thread may close when it is used */
+static bool fuzz_close(void)
+{
+	if (fuzz_one_in(4))
+		fuzz_keep(fuzz_one_in(2) ? fuzz_prog() : multi_module_fd("bpf_testmod"), false);
+	return fuzz_result(FUZZ_CLOSE, close(FIRST_SLOT + fuzz_below(NR_SLOTS)));
+}
+
 static bool fuzz_step(void)
 {
 	fuzz.tame = fuzz_one_in(2);
@@ -346,7 +458,7 @@ static bool fuzz_step(void)
 	case 2:
 		return fuzz_fdinfo();
 	case 3:
-		return fuzz_result(FUZZ_CLOSE, close(FIRST_SLOT + fuzz_below(NR_SLOTS)));
+		return fuzz_close();
 	case 4:
 		return multi_test_run(fuzz.match->progs.untyped, NULL) &&
 		       fuzz_result(FUZZ_RUN, 0);
@@ -365,6 +477,8 @@ static void fuzz_seed(void)
 	fuzz.next = 0;
 	memset(fuzz.calls, 0, sizeof(fuzz.calls));
 	memset(fuzz.done, 0, sizeof(fuzz.done));
+	fuzz.foreign_links = 0;
+	fuzz.modify_links = 0;
 }
 
 static void fuzz_report(void)
@@ -387,6 +501,10 @@ static void fuzz_report(void)
 		if (i != FUZZ_RUN)
 			ASSERT_LT(fuzz.done[i], fuzz.calls[i], names[i]);
 	}
+	multi_figure("fuzz: %llu links with functions of a module or program, %llu of fmod_ret",
+		     fuzz.foreign_links, fuzz.modify_links);
+	ASSERT_GT(fuzz.foreign_links, 0, "links with functions of a module or program");
+	ASSERT_GT(fuzz.modify_links, 0, "links of fmod_ret programs");
 }
 
 static void fuzz_run(const char *name)
@@ -451,19 +569,31 @@ static void add_progs(const struct bpf_object *obj)
 	}
 }
 
-static bool setup(void)
+static bool add_good(void)
 {
-	size_t page = getpagesize();
-
-	if (!multi_init() ||
-	    !multi_set(&fuzz.good, "bpf_fentry_test1", "bpf_fentry_test2", "bpf_fentry_test3",
+	if (!multi_set(&fuzz.good, "bpf_fentry_test1", "bpf_fentry_test2", "bpf_fentry_test3",
 		       "bpf_fentry_test4", "bpf_fentry_test5", "bpf_fentry_test6",
 		       "bpf_fentry_test7", "bpf_fentry_test8", "bpf_modify_return_test",
 		       NULL))
 		return false;
+	fuzz.nr_vmlinux = fuzz.good.cnt;
+	return multi_add(&fuzz.good, "bpf_testmod:bpf_testmod_multi_0") &&
+	       multi_add(&fuzz.good, "bpf_testmod:bpf_testmod_multi_12") &&
+	       multi_add(&fuzz.good, "bpf_testmod:bpf_testmod_limit_modify") &&
+	       multi_add_prog(&fuzz.good, bpf_program__fd(fuzz.target->progs.target_tc),
+			      "target_sum");
+}
+
+static bool setup(void)
+{
+	size_t page = getpagesize();
+
+	if (!multi_init())
+		return false;
 	fuzz.match = tracing_multi_match__open_and_load();
 	fuzz.target = tracing_multi_target__open_and_load();
-	if (!ASSERT_OK_PTR(fuzz.match, "load") || !ASSERT_OK_PTR(fuzz.target, "load targets"))
+	if (!ASSERT_OK_PTR(fuzz.match, "load") || !ASSERT_OK_PTR(fuzz.target, "load targets") ||
+	    !add_good())
 		return false;
 	fuzz.nr_progs = 0;
 	add_progs(fuzz.match->obj);

@@ -32,7 +32,8 @@
 
 /* The low four bits of each slot, the first one is the last digit; and the
  * architectures that serve the function with fentry, and with fexit and fmod_ret; and
- * whether it allows the latter.
+ * whether it allows the latter; and the error, where no architecture serves it and that
+ * isn't EOPNOTSUPP.
  */
 static const struct limit {
 	const char *name;
@@ -41,12 +42,14 @@ static const struct limit {
 	int entry;
 	int leave;
 	bool modify;
+	int err;
 } limits[] = {
 	{ "bpf_testmod_limit_struct_12", 12, 0xcba987654321, ALL, ALL },
 	{ "bpf_testmod_limit_struct_13", 13, 0xdcba987654321, ALL & ~X86, ALL & ~X86, true },
 	/* the first 16 of its slots */
 	{ "bpf_testmod_limit_struct_24", 24, 0xcbcbcbcbcbcbcbcb, ALL & ~X86, ALL & ~X86 },
 	{ "bpf_testmod_limit_struct_at_7", 10, 0xa987654321, ALL, ALL },
+	{ "bpf_testmod_limit_struct_at_5", 8, 0x87654321, ALL, ALL },
 	{ "bpf_testmod_limit_bytes_3", 2, 0x21, ALL & ~S390, ALL & ~S390, true },
 	{ "bpf_testmod_limit_bytes_5", 2, 0x21, ALL & ~S390, ALL & ~S390 },
 	{ "bpf_testmod_limit_bytes_6", 2, 0x21, ALL & ~S390, ALL & ~S390 },
@@ -56,11 +59,15 @@ static const struct limit {
 	{ "bpf_testmod_limit_struct_int128_at_1", 4, 0x4321, ALL, ALL },
 	{ "bpf_testmod_limit_union_int128_at_1", 4, 0x4321, ALL, ALL },
 	{ "bpf_testmod_limit_packed_at_1", 4, 0x4321, ALL & ~X86, ALL & ~X86, true },
+	{ "bpf_testmod_limit_packed_5_at_1", 3, 0x321, ARM64 | RISCV, ARM64 | RISCV },
 	{ "bpf_testmod_limit_packed_at_7", 10, 0xa987654321, ALL, ALL },
 	{ "bpf_testmod_limit_int128_at_7", 10, 0xa987654321, ALL & ~X86, ALL & ~X86, true },
 	{ "bpf_testmod_limit_int128_at_8", 11, 0xba987654321, ALL, ALL, true },
 	{ "bpf_testmod_limit_int128_at_9", 11, 0xba987654321, ARM64 | S390, ARM64 | S390 },
 	{ "bpf_testmod_limit_ret_int128", 1, 0x1, ALL & ~S390, 0 },
+	{ "bpf_testmod_limit_ret_struct", .err = -EINVAL },
+	{ "bpf_testmod_limit_large", .err = -EINVAL },
+	{ "bpf_testmod_limit_args_13", .err = -EINVAL },
 };
 
 static struct tracing_multi_link *skel;
@@ -137,7 +144,7 @@ static void test_prog(const struct limit *limit, const struct bpf_program *prog,
 		      const struct multi_seen *seen, enum bpf_attach_type single_type)
 {
 	/* what no architecture can do is refused before one is asked */
-	int err = archs ? -ENOTSUPP : -EOPNOTSUPP;
+	int err = archs ? -ENOTSUPP : limit->err ?: -EOPNOTSUPP;
 	struct multi_targets t;
 	int fd;
 
@@ -194,6 +201,77 @@ static void test_limit(const struct limit *limit)
 		  BPF_TRACE_FEXIT);
 	if (limit->modify)
 		test_modify_prog(limit);
+}
+
+#define NR_MULTI 13	/* bpf_testmod_multi_0 to _12 */
+
+static bool add_at(struct multi_targets *t, const char *func, int idx)
+{
+	char spec[96];
+
+	snprintf(spec, sizeof(spec), "bpf_testmod:%s", func);
+	skel->bss->addrs[idx] = ksym_get_addr_local(ksyms, func);
+	return ASSERT_NEQ(skel->bss->addrs[idx], 0, func) && multi_add(t, spec);
+}
+
+/* As many arguments as slots: those of bpf_testmod_multi_n are 1 to n. */
+static struct limit multi_limit(int nr_slots, char *name, size_t size)
+{
+	snprintf(name, size, "bpf_testmod_multi_%d", nr_slots);
+	return (struct limit) {
+		.name = name,
+		.nr_slots = nr_slots,
+		.slots = 0xcba987654321 & ((1ULL << 4 * nr_slots) - 1),
+		.entry = ALL,
+		.leave = ALL,
+	};
+}
+
+static void check_seen_at(const struct multi_seen *seen, const struct limit *limit, int archs)
+{
+	ASSERT_EQ(seen->hits, !!(archs & THIS_ARCH), limit->name);
+	if (!(archs & THIS_ARCH))
+		return;
+	ASSERT_EQ(seen->nr_args, limit->nr_slots, limit->name);
+	ASSERT_EQ(seen->args, limit->slots, limit->name);
+}
+
+/* One link of each type to all that can have it: images are shared by functions with as many
+ * slots, but by those only whose slots are in the same places.
+ */
+static void test_together(void)
+{
+	struct multi_targets entry = {}, leave = {};
+	struct limit all[ARRAY_SIZE(limits) + NR_MULTI];
+	char names[NR_MULTI][32];
+	int i, entry_fd, leave_fd;
+
+	memcpy(all, limits, sizeof(limits));
+	for (i = 0; i < NR_MULTI; i++)
+		all[ARRAY_SIZE(limits) + i] = multi_limit(i, names[i], sizeof(names[i]));
+	memset(skel->bss->addrs, 0, sizeof(skel->bss->addrs));
+	memset(skel->bss->at_entry, 0, sizeof(skel->bss->at_entry));
+	memset(skel->bss->at_exit, 0, sizeof(skel->bss->at_exit));
+	for (i = 0; i < ARRAY_SIZE(all); i++) {
+		if (((all[i].entry & THIS_ARCH) && !add_at(&entry, all[i].name, i)) ||
+		    ((all[i].leave & THIS_ARCH) && !add_at(&leave, all[i].name, i)))
+			return;
+	}
+	if (!add_at(&entry, "bpf_testmod_limit_ok", i) || !add_at(&leave, "bpf_testmod_limit_ok", i))
+		return;
+	entry_fd = multi_attach(skel->progs.entry, &entry);
+	leave_fd = multi_attach(skel->progs.leave, &leave);
+	if (ASSERT_OK_FD(entry_fd, "fentry") && ASSERT_OK_FD(leave_fd, "fexit")) {
+		ASSERT_OK(trigger_module_test_read(1), "trigger_module_test_read");
+		ASSERT_EQ(skel->bss->at_entry[i].args, 1, "all went well");
+		ASSERT_EQ(skel->bss->at_exit[i].args, 1, "all went well");
+		for (i = 0; i < ARRAY_SIZE(all); i++) {
+			check_seen_at(&skel->bss->at_entry[i], &all[i], all[i].entry);
+			check_seen_at(&skel->bss->at_exit[i], &all[i], all[i].leave);
+		}
+	}
+	close(entry_fd);
+	close(leave_fd);
 }
 
 /* All 64 bits of what a fmod_ret program returns count, also if 32 of them are 0. */
@@ -271,6 +349,8 @@ void serial_test_tracing_multi_link_limits(void)
 		if (test__start_subtest(limits[i].name))
 			test_limit(&limits[i]);
 	}
+	if (test__start_subtest("together"))
+		test_together();
 	if (test__start_subtest("modify_64_bits"))
 		test_modify_64_bits();
 	if (test__start_subtest("program_64_bits"))
