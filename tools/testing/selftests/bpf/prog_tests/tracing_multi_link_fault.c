@@ -429,9 +429,8 @@ static void fail_each_many(struct many *m)
 		return;
 	last = fail_from(m, last - MANY_STEP, MANY_LATE_STEP);
 	multi_same_state(&m->before, "left behind");
-	multi_figure("fault, attach to %d: %d points of failure up to %d, %d failures, "
-		     "%d of them with functions attached", NR_MANY, m->points, last, m->failures,
-		     m->late);
+	multi_figure("fault, attach to %d: %d points of failure up to %d, %d failures, %d late",
+		     NR_MANY, m->points, last, m->failures, m->late);
 	ASSERT_GE(m->failures, (NR_MANY + MANY_STEP) / step, "failures");
 	ASSERT_GT(m->late, 0, "failures with functions attached");
 }

@@ -257,7 +257,8 @@ static void test_together(void)
 		    ((all[i].leave & THIS_ARCH) && !add_at(&leave, all[i].name, i)))
 			return;
 	}
-	if (!add_at(&entry, "bpf_testmod_limit_ok", i) || !add_at(&leave, "bpf_testmod_limit_ok", i))
+	if (!add_at(&entry, "bpf_testmod_limit_ok", i) ||
+	    !add_at(&leave, "bpf_testmod_limit_ok", i))
 		return;
 	entry_fd = multi_attach(skel->progs.entry, &entry);
 	leave_fd = multi_attach(skel->progs.leave, &leave);
