@@ -1207,7 +1207,7 @@ static int run(struct functop_bpf *skel, const char *started)
 	if (err)
 		return err;
 
-	/* the terminal has shown "^C", and is still in that line */
+	/* the terminal has shown "^C", or will, and is still in that line */
 	if (interrupted && !clears_screen() && isatty(STDOUT_FILENO))
 		putchar('\n');
 	show(skel, true);
@@ -1302,6 +1302,8 @@ int main(int argc, char **argv)
 		return EXIT_USAGE;
 	}
 
+	/* what a terminal shows of what is typed must not come between the lines of a table */
+	setvbuf(stdout, NULL, _IOFBF, BUFSIZ);
 	libbpf_set_print(print_libbpf);
 	skel = load();
 	if (!skel) {

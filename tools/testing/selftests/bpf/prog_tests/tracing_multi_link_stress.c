@@ -122,19 +122,22 @@ static int attach_counted(void)
 }
 
 /* Of how many calls the fexit program may have missed: by cookie. */
-static void check_counts(__u64 calls, const __u64 *may_miss)
+static void check_counts(int toggles, __u64 calls, const __u64 *may_miss)
 {
-	__u64 seen;
+	__u64 seen, missed = 0;
 	int i;
 
 	for (i = 1; i <= NR_COUNTED; i++) {
 		ASSERT_EQ(skel->bss->entry_hits[i], calls, "calls seen at entry");
 		seen = skel->bss->exit_hits[i];
+		missed += calls - seen;
 		ASSERT_LE(seen, calls, "calls seen at exit");
 		ASSERT_GE(seen + may_miss[i], calls, "calls seen at exit, at least");
 	}
 	ASSERT_EQ(skel->bss->entry_hits[0], 0, "cookie at entry");
 	ASSERT_EQ(skel->bss->exit_hits[0], 0, "cookie at exit");
+	multi_figure("stress: %d toggles, %llu rounds of calls, fexit missed %llu calls in flight",
+		     toggles, calls, missed);
 }
 
 /* Does the function have an image of its own? By the names of images: */
@@ -207,7 +210,7 @@ static void test_counts_between_toggles(void)
 			break;
 	}
 	ASSERT_EQ(i, nr_toggles(), "toggles");
-	check_counts(4 * i, none);
+	check_counts(i, 4 * i, none);
 }
 
 /* Of two calls that end, one has begun after the first was over. */
@@ -258,7 +261,7 @@ static void count_while_toggling(void)
 	/* nothing changes for the first and the last function */
 	may_miss[2] = 2 * i;
 	may_miss[3] = 2 * i;
-	check_counts(c.calls, may_miss);
+	check_counts(i, c.calls, may_miss);
 }
 
 static void test_counts_while_toggling(void)
@@ -309,7 +312,7 @@ static void test_counts_while_tracer_toggles(void)
 	}
 	multi_stop_caller(&c);
 	ASSERT_EQ(i, cnt, "toggles");
-	check_counts(c.calls, none);
+	check_counts(i, c.calls, none);
 out:
 	ASSERT_TRUE(write_tracefs("current_tracer", "nop"), "no tracer");
 	ASSERT_TRUE(write_tracefs("set_ftrace_filter", "\n"), "no filter");

@@ -572,7 +572,7 @@ static void check_images(const struct images *before)
 {
 	const char *unexplained = NULL;
 	static struct images now;
-	int i, step;
+	int i, step, left = 0;
 
 	for (step = 0; step < WAIT_STEPS; step++) {
 		unexplained = NULL;
@@ -583,10 +583,16 @@ static void check_images(const struct images *before)
 				unexplained = now.lines[i];
 		}
 		if (!unexplained)
-			return;
+			break;
 		usleep(WAIT_STEP_US);
 	}
-	ASSERT_STREQ(unexplained, "", "image without a task inside");
+	if (!ASSERT_NULL(unexplained, "image without a task inside")) {
+		fprintf(stdout, "%s", unexplained);
+		return;
+	}
+	for (i = 0; i < now.cnt; i++)
+		left += !has_image(before, now.lines[i]);
+	multi_figure("%d images are left, a task is in each", left);
 }
 
 static void sleep_on(void *unused)
