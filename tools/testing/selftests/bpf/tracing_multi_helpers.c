@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
+#include <glob.h>
 #include <sched.h>
 #include <sys/prctl.h>
 #include <sys/ptrace.h>
@@ -692,10 +693,127 @@ static int module_refs(void)
 	       atoi(text) : -1;
 }
 
+void multi_get_images(struct multi_image_list *images)
+{
+	FILE *f = fopen("/proc/kallsyms", "r");
+	char line[MULTI_LINE];
+
+	images->cnt = 0;
+	if (!ASSERT_OK_PTR(f, "kallsyms"))
+		return;
+	while (images->cnt < MULTI_MAX_IMAGES && fgets(line, sizeof(line), f)) {
+		if (strstr(line, " bpf_trampoline_") && strstr(line, "[bpf]"))
+			memcpy(images->lines[images->cnt++], line, sizeof(line));
+	}
+	fclose(f);
+	ASSERT_LT(images->cnt, MULTI_MAX_IMAGES, "images");
+}
+
+static bool has_image(const struct multi_image_list *images, const char *line)
+{
+	int i;
+
+	for (i = 0; i < images->cnt; i++) {
+		if (!strcmp(images->lines[i], line))
+			return true;
+	}
+	return false;
+}
+
+/* "ffffffffa0201000 t bpf_trampoline_6442536467\t[bpf]": on a stack, an offset follows */
+static void name_on_stack(const char *line, char *name, size_t size)
+{
+	line = strstr(line, " bpf_trampoline_") + 1;
+	snprintf(name, size, "%.*s+", (int)strcspn(line, " \t"), line);
+}
+
+/* How often images of this name are on this stack, such as that of a task that sleeps in a
+ * function that was called through one
+ */
+static int count_on_stack(const char *path, const char *name)
+{
+	char stack[8192], *s = stack;
+	FILE *f = fopen(path, "r");
+	size_t len;
+	int cnt = 0;
+
+	/* the task may have gone */
+	if (!f)
+		return 0;
+	len = fread(stack, 1, sizeof(stack) - 1, f);
+	stack[len] = 0;
+	fclose(f);
+	while ((s = strstr(s, name))) {
+		s += strlen(name);
+		cnt++;
+	}
+	if (cnt)
+		fprintf(stdout, "%s is in %s:\n%s", path, name, stack);
+	return cnt;
+}
+
+static int count_on_stacks(const char *name)
+{
+	glob_t stacks;
+	int cnt = 0;
+	size_t i;
+
+	if (!ASSERT_OK(glob("/proc/[0-9]*/task/*/stack", 0, NULL, &stacks), "glob"))
+		return 0;
+	for (i = 0; i < stacks.gl_pathc; i++)
+		cnt += count_on_stack(stacks.gl_pathv[i], name);
+	globfree(&stacks);
+	return cnt;
+}
+
+/* An image has the name of its programs: of as many images of a name as are new, each
+ * must be on a stack.
+ */
+static bool is_explained(const struct multi_image_list *before, const struct multi_image_list *now,
+			 const char *line)
+{
+	char name[MULTI_LINE], other[MULTI_LINE];
+	int i, same = 0;
+
+	name_on_stack(line, name, sizeof(name));
+	for (i = 0; i < now->cnt; i++) {
+		name_on_stack(now->lines[i], other, sizeof(other));
+		same += !strcmp(name, other) && !has_image(before, now->lines[i]);
+	}
+	return same <= count_on_stacks(name);
+}
+
+void multi_check_images(const struct multi_image_list *before)
+{
+	const char *unexplained = NULL;
+	static struct multi_image_list now;
+	int i, step, left = 0;
+
+	for (step = 0; step < WAIT_STEPS; step++) {
+		unexplained = NULL;
+		multi_get_images(&now);
+		for (i = 0; i < now.cnt && !unexplained; i++) {
+			if (!has_image(before, now.lines[i]) &&
+			    !is_explained(before, &now, now.lines[i]))
+				unexplained = now.lines[i];
+		}
+		if (!unexplained)
+			break;
+		usleep(WAIT_STEP_US);
+	}
+	if (!ASSERT_NULL(unexplained, "image without a task inside")) {
+		fprintf(stdout, "%s", unexplained);
+		return;
+	}
+	for (i = 0; i < now.cnt; i++)
+		left += !has_image(before, now.lines[i]);
+	multi_figure("%d images are left, a task is in each", left);
+}
+
 void multi_get_state(struct multi_state *state)
 {
 	state->enabled = multi_enabled_functions();
-	state->images = multi_all_images();
+	multi_get_images(&state->images);
 	state->progs = all_progs();
 	state->links = all_links();
 	state->module_refs = module_refs();
@@ -709,10 +827,23 @@ bool multi_same_but_images(const struct multi_state *before, const char *name)
 	       multi_wait_for(module_refs, before->module_refs, name);
 }
 
+static const struct multi_image_list *images_before;
+
+static int new_images(void)
+{
+	static struct multi_image_list now;
+	int i, cnt = 0;
+
+	multi_get_images(&now);
+	for (i = 0; i < now.cnt; i++)
+		cnt += !has_image(images_before, now.lines[i]);
+	return cnt;
+}
+
 bool multi_same_state(const struct multi_state *before, const char *name)
 {
-	return multi_same_but_images(before, name) &
-	       multi_wait_for(multi_all_images, before->images, name);
+	images_before = &before->images;
+	return multi_same_but_images(before, name) & multi_wait_for(new_images, 0, name);
 }
 
 /* Shared images are named after the programs in them:

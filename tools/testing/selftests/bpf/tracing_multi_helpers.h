@@ -165,17 +165,30 @@ bool multi_wait_for(int (*count)(void), int expected, const char *name);
 pid_t multi_fork(void (*run)(void *arg), void *arg);
 void multi_expect_killed(pid_t pid);
 
+/* Images of trampolines, each with its line of /proc/kallsyms */
+#define MULTI_MAX_IMAGES 256
+#define MULTI_LINE 512
+
+struct multi_image_list {
+	char lines[MULTI_MAX_IMAGES][MULTI_LINE];
+	int cnt;
+};
+
+void multi_get_images(struct multi_image_list *images);
+/* Of those that have come since, a task is inside of each, or they go soon. */
+void multi_check_images(const struct multi_image_list *before);
+
 /* What links leave behind if they go wrong */
 struct multi_state {
 	int enabled;
-	int images;
+	struct multi_image_list images;
 	int progs;
 	int links;
 	int module_refs;	/* of bpf_testmod; -1 if it isn't loaded */
 };
 
 void multi_get_state(struct multi_state *state);
-/* Wait until all is as it was. */
+/* Wait until all is as it was. Images of others may have gone, with the task inside. */
 bool multi_same_state(const struct multi_state *before, const char *name);
 /* All but images: there may be a task inside one. */
 bool multi_same_but_images(const struct multi_state *before, const char *name);

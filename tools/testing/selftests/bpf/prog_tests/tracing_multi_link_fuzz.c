@@ -441,10 +441,12 @@ static void fuzz_report(void)
 static void fuzz_run(const char *name)
 {
 	__u64 i, nr = multi_long() ? NR_CALLS_LONG : NR_CALLS, seed;
+	static struct multi_image_list images;
 	struct multi_state before;
 
 	if (!multi_settle(fuzz.match->progs.untyped))
 		return;
+	multi_get_images(&images);
 	multi_get_state(&before);
 	fuzz_seed();
 	seed = fuzz.state;
@@ -457,7 +459,9 @@ static void fuzz_run(const char *name)
 	for (i = 0; i < NR_SLOTS; i++)
 		close(FIRST_SLOT + i);
 	fuzz_report();
-	multi_same_state(&before, "left behind");
+	multi_same_but_images(&before, "left behind");
+	/* a task may sleep in some function of the kernel that was met by chance */
+	multi_check_images(&images);
 }
 
 static void test_calls(void)

@@ -7,7 +7,6 @@
  * on. So let the emulator's clock count instructions (qemu -icount).
  */
 #include <test_progs.h>
-#include <glob.h>
 #include <sys/mman.h>
 #include "network_helpers.h"
 #include "cgroup_helpers.h"
@@ -19,8 +18,6 @@
 #define WAIT_STEP_US 20000
 #define MAX_ROUNDS 50
 #define WORK_BYTES (4 << 20)
-#define MAX_IMAGES 256
-#define LINE_SIZE 512
 #define MODULE "bpf_test_modorder_x"
 
 static struct tracing_multi_stress *skel;
@@ -471,130 +468,6 @@ static void attach_beside_work(void)
 	ASSERT_GT(skel->bss->any_hits, 0, "hits");
 }
 
-/* Images, each with its line of /proc/kallsyms */
-struct images {
-	char lines[MAX_IMAGES][LINE_SIZE];
-	int cnt;
-};
-
-static void get_images(struct images *images)
-{
-	FILE *f = fopen("/proc/kallsyms", "r");
-	char line[LINE_SIZE];
-
-	images->cnt = 0;
-	if (!ASSERT_OK_PTR(f, "kallsyms"))
-		return;
-	while (images->cnt < MAX_IMAGES && fgets(line, sizeof(line), f)) {
-		if (strstr(line, " bpf_trampoline_") && strstr(line, "[bpf]"))
-			memcpy(images->lines[images->cnt++], line, sizeof(line));
-	}
-	fclose(f);
-	ASSERT_LT(images->cnt, MAX_IMAGES, "images");
-}
-
-static bool has_image(const struct images *images, const char *line)
-{
-	int i;
-
-	for (i = 0; i < images->cnt; i++) {
-		if (!strcmp(images->lines[i], line))
-			return true;
-	}
-	return false;
-}
-
-/* "ffffffffa0201000 t bpf_trampoline_6442536467\t[bpf]": on a stack, an offset follows */
-static void name_on_stack(const char *line, char *name, size_t size)
-{
-	line = strstr(line, " bpf_trampoline_") + 1;
-	snprintf(name, size, "%.*s+", (int)strcspn(line, " \t"), line);
-}
-
-/* How often images of this name are on this stack, such as that of a task that sleeps in a
- * function that was called through one
- */
-static int count_on_stack(const char *path, const char *name)
-{
-	char stack[8192], *s = stack;
-	FILE *f = fopen(path, "r");
-	size_t len;
-	int cnt = 0;
-
-	/* the task may have gone */
-	if (!f)
-		return 0;
-	len = fread(stack, 1, sizeof(stack) - 1, f);
-	stack[len] = 0;
-	fclose(f);
-	while ((s = strstr(s, name))) {
-		s += strlen(name);
-		cnt++;
-	}
-	if (cnt)
-		fprintf(stdout, "%s is in %s:\n%s", path, name, stack);
-	return cnt;
-}
-
-static int count_on_stacks(const char *name)
-{
-	glob_t stacks;
-	int cnt = 0;
-	size_t i;
-
-	if (!ASSERT_OK(glob("/proc/[0-9]*/task/*/stack", 0, NULL, &stacks), "glob"))
-		return 0;
-	for (i = 0; i < stacks.gl_pathc; i++)
-		cnt += count_on_stack(stacks.gl_pathv[i], name);
-	globfree(&stacks);
-	return cnt;
-}
-
-/* An image has the name of its programs: of as many images of a name as are new, each
- * must be on a stack.
- */
-static bool is_explained(const struct images *before, const struct images *now,
-			 const char *line)
-{
-	char name[LINE_SIZE], other[LINE_SIZE];
-	int i, same = 0;
-
-	name_on_stack(line, name, sizeof(name));
-	for (i = 0; i < now->cnt; i++) {
-		name_on_stack(now->lines[i], other, sizeof(other));
-		same += !strcmp(name, other) && !has_image(before, now->lines[i]);
-	}
-	return same <= count_on_stacks(name);
-}
-
-/* What is left has a task inside, or goes soon. */
-static void check_images(const struct images *before)
-{
-	const char *unexplained = NULL;
-	static struct images now;
-	int i, step, left = 0;
-
-	for (step = 0; step < WAIT_STEPS; step++) {
-		unexplained = NULL;
-		get_images(&now);
-		for (i = 0; i < now.cnt && !unexplained; i++) {
-			if (!has_image(before, now.lines[i]) &&
-			    !is_explained(before, &now, now.lines[i]))
-				unexplained = now.lines[i];
-		}
-		if (!unexplained)
-			break;
-		usleep(WAIT_STEP_US);
-	}
-	if (!ASSERT_NULL(unexplained, "image without a task inside")) {
-		fprintf(stdout, "%s", unexplained);
-		return;
-	}
-	for (i = 0; i < now.cnt; i++)
-		left += !has_image(before, now.lines[i]);
-	multi_figure("%d images are left, a task is in each", left);
-}
-
 static void sleep_on(void *unused)
 {
 	while (true)
@@ -624,31 +497,31 @@ static void end_tasks(void)
 /* A task that ends has left all the functions that it was traced in. */
 static void test_task_ends(void)
 {
-	static struct images before;
+	static struct multi_image_list before;
 	int fd;
 
 	if (!multi_settle(skel->progs.toggle_entry))
 		return;
-	get_images(&before);
+	multi_get_images(&before);
 	fd = attach_all(skel->progs.any_exit);
 	if (fd < 0)
 		return;
 	end_tasks();
 	close(fd);
 	if (multi_settle(skel->progs.toggle_entry))
-		check_images(&before);
+		multi_check_images(&before);
 }
 
 static void test_workload(void)
 {
-	static struct images before;
+	static struct multi_image_list before;
 	struct multi_state state;
 	pid_t pid;
 
 	skel->bss->any_hits = 0;
 	if (!pressure_begin() || !multi_settle(skel->progs.toggle_entry))
 		goto out;
-	get_images(&before);
+	multi_get_images(&before);
 	multi_get_state(&state);
 	pid = multi_fork(work_on, NULL);
 	if (pid > 0) {
@@ -659,7 +532,7 @@ static void test_workload(void)
 	}
 	multi_same_but_images(&state, "left behind");
 	if (multi_settle(skel->progs.toggle_entry))
-		check_images(&before);
+		multi_check_images(&before);
 out:
 	cleanup_cgroup_environment();
 }
@@ -834,14 +707,14 @@ static void kill_updates(int link_fd, int enabled)
 
 static void test_update_killed(void)
 {
-	static struct images before;
+	static struct multi_image_list before;
 
 	if (!multi_settle(skel->progs.toggle_entry))
 		return;
-	get_images(&before);
+	multi_get_images(&before);
 	with_updated(kill_updates);
 	if (multi_settle(skel->progs.toggle_entry))
-		check_images(&before);
+		multi_check_images(&before);
 }
 
 /* with the programs that kill */
