@@ -829,6 +829,21 @@ bool multi_same_but_images(const struct multi_state *before, const char *name)
 
 static const struct multi_image_list *images_before;
 
+/* How many of the first cnt images have the name of that one? */
+static int count_named(const struct multi_image_list *images, int cnt, const char *line)
+{
+	char name[MULTI_LINE], other[MULTI_LINE];
+	int i, same = 0;
+
+	name_on_stack(line, name, sizeof(name));
+	for (i = 0; i < cnt; i++) {
+		name_on_stack(images->lines[i], other, sizeof(other));
+		same += !strcmp(name, other);
+	}
+	return same;
+}
+
+/* Links that stay may have got another image, which has the same name then. */
 static int new_images(void)
 {
 	static struct multi_image_list now;
@@ -836,7 +851,8 @@ static int new_images(void)
 
 	multi_get_images(&now);
 	for (i = 0; i < now.cnt; i++)
-		cnt += !has_image(images_before, now.lines[i]);
+		cnt += count_named(&now, i + 1, now.lines[i]) >
+		       count_named(images_before, images_before->cnt, now.lines[i]);
 	return cnt;
 }
 
