@@ -670,6 +670,13 @@ static bool fail_update(struct failing *f, int nth)
 	return hit;
 }
 
+/* Images have the names of their programs: those of before */
+static void use_first(struct failing *f)
+{
+	if (f->cur && ASSERT_OK(update(f->fd, failing_prog(0)), "back"))
+		f->cur = 0;
+}
+
 static void fail_updates(struct failing *f)
 {
 	int nth, each = multi_long() ? 1 : CHECK_EACH;
@@ -680,8 +687,10 @@ static void fail_updates(struct failing *f)
 	for (nth = 1; hit && nth < NR_FAILURES_MAX; nth++) {
 		hit = fail_update(f, nth);
 		ASSERT_EQ(multi_enabled_functions(), before.enabled, "enabled_functions");
-		if (!hit || nth % each == 0)
+		if (!hit || nth % each == 0) {
+			use_first(f);
 			multi_same_state(&before, "left behind");
+		}
 		if (env.subtest_state->error_cnt) {
 			fprintf(stdout, "n %d\n", nth);
 			return;
