@@ -693,7 +693,8 @@ static int module_refs(void)
 	       atoi(text) : -1;
 }
 
-void multi_get_images(struct multi_image_list *images)
+/* As many as there are are counted, of which images->lines has the first. */
+static void read_images(struct multi_image_list *images)
 {
 	FILE *f = fopen("/proc/kallsyms", "r");
 	char line[MULTI_LINE];
@@ -701,23 +702,21 @@ void multi_get_images(struct multi_image_list *images)
 	images->cnt = 0;
 	if (!ASSERT_OK_PTR(f, "kallsyms"))
 		return;
-	while (images->cnt < MULTI_MAX_IMAGES && fgets(line, sizeof(line), f)) {
-		if (strstr(line, " bpf_trampoline_") && strstr(line, "[bpf]"))
-			memcpy(images->lines[images->cnt++], line, sizeof(line));
+	while (fgets(line, sizeof(line), f)) {
+		if (!strstr(line, " bpf_trampoline_") || !strstr(line, "[bpf]"))
+			continue;
+		if (images->cnt < MULTI_MAX_IMAGES)
+			memcpy(images->lines[images->cnt], line, sizeof(line));
+		images->cnt++;
 	}
 	fclose(f);
-	ASSERT_LT(images->cnt, MULTI_MAX_IMAGES, "images");
 }
 
-static bool has_image(const struct multi_image_list *images, const char *line)
+void multi_get_images(struct multi_image_list *images)
 {
-	int i;
-
-	for (i = 0; i < images->cnt; i++) {
-		if (!strcmp(images->lines[i], line))
-			return true;
-	}
-	return false;
+	read_images(images);
+	if (!ASSERT_LE(images->cnt, MULTI_MAX_IMAGES, "images"))
+		images->cnt = MULTI_MAX_IMAGES;
 }
 
 /* "ffffffffa0201000 t bpf_trampoline_6442536467\t[bpf]": on a stack, an offset follows */
@@ -766,35 +765,60 @@ static int count_on_stacks(const char *name)
 	return cnt;
 }
 
-/* An image has the name of its programs: of as many images of a name as are new, each
- * must be on a stack.
- */
-static bool is_explained(const struct multi_image_list *before, const struct multi_image_list *now,
-			 const char *line)
+/* How many of the first cnt images have the name of that one? */
+static int count_named(const struct multi_image_list *images, int cnt, const char *line)
 {
 	char name[MULTI_LINE], other[MULTI_LINE];
 	int i, same = 0;
 
 	name_on_stack(line, name, sizeof(name));
-	for (i = 0; i < now->cnt; i++) {
-		name_on_stack(now->lines[i], other, sizeof(other));
-		same += !strcmp(name, other) && !has_image(before, now->lines[i]);
+	for (i = 0; i < cnt; i++) {
+		name_on_stack(images->lines[i], other, sizeof(other));
+		same += !strcmp(name, other);
 	}
-	return same <= count_on_stacks(name);
+	return same;
+}
+
+/* An image has the name of its programs. Links that stay may have got another one, which
+ * has the same name then: those are new by which there are more of a name.
+ */
+static bool is_new(const struct multi_image_list *before, const struct multi_image_list *now, int i)
+{
+	return count_named(now, i + 1, now->lines[i]) >
+	       count_named(before, before->cnt, now->lines[i]);
+}
+
+static int count_new(const struct multi_image_list *before, const struct multi_image_list *now)
+{
+	int i, cnt = 0;
+
+	for (i = 0; i < now->cnt; i++)
+		cnt += is_new(before, now, i);
+	return cnt;
+}
+
+/* Of as many images of a name as are new, each must be on a stack. */
+static bool is_explained(const struct multi_image_list *before, const struct multi_image_list *now,
+			 const char *line)
+{
+	char name[MULTI_LINE];
+
+	name_on_stack(line, name, sizeof(name));
+	return count_named(now, now->cnt, line) - count_named(before, before->cnt, line) <=
+	       count_on_stacks(name);
 }
 
 void multi_check_images(const struct multi_image_list *before)
 {
 	const char *unexplained = NULL;
 	static struct multi_image_list now;
-	int i, step, left = 0;
+	int i, step;
 
 	for (step = 0; step < WAIT_STEPS; step++) {
 		unexplained = NULL;
 		multi_get_images(&now);
 		for (i = 0; i < now.cnt && !unexplained; i++) {
-			if (!has_image(before, now.lines[i]) &&
-			    !is_explained(before, &now, now.lines[i]))
+			if (is_new(before, &now, i) && !is_explained(before, &now, now.lines[i]))
 				unexplained = now.lines[i];
 		}
 		if (!unexplained)
@@ -805,9 +829,7 @@ void multi_check_images(const struct multi_image_list *before)
 		fprintf(stdout, "%s", unexplained);
 		return;
 	}
-	for (i = 0; i < now.cnt; i++)
-		left += !has_image(before, now.lines[i]);
-	multi_figure("%d images are left, a task is in each", left);
+	multi_figure("%d images are left, a task is in each", count_new(before, &now));
 }
 
 void multi_get_state(struct multi_state *state)
@@ -829,31 +851,15 @@ bool multi_same_but_images(const struct multi_state *before, const char *name)
 
 static const struct multi_image_list *images_before;
 
-/* How many of the first cnt images have the name of that one? */
-static int count_named(const struct multi_image_list *images, int cnt, const char *line)
-{
-	char name[MULTI_LINE], other[MULTI_LINE];
-	int i, same = 0;
-
-	name_on_stack(line, name, sizeof(name));
-	for (i = 0; i < cnt; i++) {
-		name_on_stack(images->lines[i], other, sizeof(other));
-		same += !strcmp(name, other);
-	}
-	return same;
-}
-
-/* Links that stay may have got another image, which has the same name then. */
 static int new_images(void)
 {
 	static struct multi_image_list now;
-	int i, cnt = 0;
 
-	multi_get_images(&now);
-	for (i = 0; i < now.cnt; i++)
-		cnt += count_named(&now, i + 1, now.lines[i]) >
-		       count_named(images_before, images_before->cnt, now.lines[i]);
-	return cnt;
+	read_images(&now);
+	/* too many to compare: those of many functions, which are not freed at once */
+	if (now.cnt > MULTI_MAX_IMAGES)
+		return now.cnt;
+	return count_new(images_before, &now);
 }
 
 bool multi_same_state(const struct multi_state *before, const char *name)
@@ -978,6 +984,33 @@ bool multi_read_file(const char *dir, const char *file, char *text, size_t size)
 	close(fd);
 	text[len > 0 ? len : 0] = 0;
 	return len > 0;
+}
+
+/* task: /proc/pid/task/tid; enabled: what the patch's file has */
+static void show_if_in_transition(const char *task, const char *enabled)
+{
+	char state[16], stack[4096];
+
+	/* the task may have gone */
+	if (!multi_read_file(task, "patch_state", state, sizeof(state)) ||
+	    !strcmp(state, enabled) ||
+	    !multi_read_file(task, "stack", stack, sizeof(stack)))
+		return;
+	fprintf(stdout, "%s has patch_state %sand is in:\n%s", task, state, stack);
+}
+
+void multi_show_transition(const char *patch)
+{
+	char enabled[16];
+	glob_t tasks;
+	size_t i;
+
+	if (!multi_read_file(patch, "enabled", enabled, sizeof(enabled)) ||
+	    glob("/proc/[0-9]*/task/[0-9]*", 0, NULL, &tasks))
+		return;
+	for (i = 0; i < tasks.gl_pathc; i++)
+		show_if_in_transition(tasks.gl_pathv[i], enabled);
+	globfree(&tasks);
 }
 
 int multi_load_module(const char *file, const char *params)

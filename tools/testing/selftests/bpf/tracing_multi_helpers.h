@@ -197,6 +197,9 @@ bool multi_same_but_images(const struct multi_state *before, const char *name);
  */
 bool multi_settle(const struct bpf_program *prog);
 
+/* Which tasks does a live patch wait for, and where are they? patch: its directory in sysfs */
+void multi_show_transition(const char *patch);
+
 /* Load a module from a file with parameters: 0 or a negative errno. */
 int multi_load_module(const char *file, const char *params);
 

@@ -115,6 +115,12 @@ static int fuzz_prog(void)
 	return bpf_program__fd(good[fuzz_below(ARRAY_SIZE(good))]);
 }
 
+static bool fuzz_is_entry(int prog_fd)
+{
+	return prog_fd == bpf_program__fd(fuzz.match->progs.untyped) ||
+	       prog_fd == bpf_program__fd(fuzz.match->progs.call_entry);
+}
+
 /* Of most good programs */
 static __u32 fuzz_type(int prog_fd)
 {
@@ -125,9 +131,7 @@ static __u32 fuzz_type(int prog_fd)
 		return types[fuzz_below(ARRAY_SIZE(types))];
 	if (prog_fd == bpf_program__fd(fuzz.match->progs.modify_untyped))
 		return RAW_FMOD_RET_MULTI;
-	return prog_fd == bpf_program__fd(fuzz.match->progs.untyped) ||
-	       prog_fd == bpf_program__fd(fuzz.match->progs.call_entry) ?
-	       RAW_FENTRY_MULTI : RAW_FEXIT_MULTI;
+	return fuzz_is_entry(prog_fd) ? RAW_FENTRY_MULTI : RAW_FEXIT_MULTI;
 }
 
 static int fuzz_slot(void)
@@ -156,8 +160,11 @@ static __u64 fuzz_pointer(void *good, __u32 len)
 	}
 }
 
-/* An id and the fd that goes with it */
-static void fuzz_target(__u32 flags, __u32 *id, int *fd)
+/* An id and the fd that goes with it. Some function of the kernel is met by chance by fentry
+ * programs only: a task may sleep in it as long as it likes, an image with fexit or fmod_ret
+ * stays on its stack for that time, and no live patch gets complete.
+ */
+static void fuzz_target(__u32 flags, bool any, __u32 *id, int *fd)
 {
 	int i = fuzz.next++ % (flags & RAW_F_TGT_FDS ? fuzz.good.cnt : fuzz.nr_vmlinux);
 
@@ -166,7 +173,7 @@ static void fuzz_target(__u32 flags, __u32 *id, int *fd)
 	if (fuzz_wrong(16))
 		*id = fuzz_u32();
 	/* some function or other type of vmlinux */
-	if (fuzz_wrong(16))
+	if (fuzz_wrong(16) && any)
 		*id = fuzz_below(btf__type_cnt(multi_vmlinux_btf()));
 	if (fuzz_wrong(8))
 		*fd = fuzz_fd();
@@ -249,7 +256,8 @@ static void fuzz_created(int fd, const int *fds, __u32 cnt, const char *attr)
 
 	for (i = 0; i < cnt && i < NR_IDS; i++)
 		foreign |= fds[i] > 0;
-	fuzz.foreign_links += foreign && multi_get32(attr, 40);
+	/* not the links that may be without them */
+	fuzz.foreign_links += foreign && multi_get32(attr, 12) == RAW_F_TGT_FDS;
 	fuzz.modify_links += multi_get32(attr, 8) == RAW_FMOD_RET_MULTI;
 	fuzz_keep(fd, true);
 	close(fd);
@@ -266,7 +274,7 @@ static bool fuzz_create(void)
 	bool mutated;
 
 	for (i = 0; i < cnt; i++) {
-		fuzz_target(flags, &fuzz.ids[i], &fds[i]);
+		fuzz_target(flags, fuzz_is_entry(prog_fd), &fuzz.ids[i], &fds[i]);
 		cookies[i] = fuzz_u32();
 	}
 	multi_put32(attr, 0, prog_fd);
@@ -460,7 +468,7 @@ static void fuzz_run(const char *name)
 		close(FIRST_SLOT + i);
 	fuzz_report();
 	multi_same_but_images(&before, "left behind");
-	/* a task may sleep in some function of the kernel that was met by chance */
+	/* an id changed by chance may be that of a function that a task sleeps in */
 	multi_check_images(&images);
 }
 

@@ -62,6 +62,7 @@ static bool wait_transition(long end)
 			return true;
 		usleep(WAIT_STEP_US);
 	}
+	multi_show_transition(PATCH);
 	return ASSERT_EQ(read_number(PATCH "/transition"), end, "transition");
 }
 

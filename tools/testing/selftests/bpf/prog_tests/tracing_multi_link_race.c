@@ -297,6 +297,7 @@ static int wait_patch(const char *state)
 			return 0;
 		usleep(RETRY_US);
 	}
+	multi_show_transition(PATCH);
 	return -ETIMEDOUT;
 }
 
