@@ -13,6 +13,9 @@
 #define WAIT_YIELDS 1000
 #define WAIT_STEPS 1000
 #define WAIT_STEP_US 20000
+#define READS 100	/* of what changes meanwhile */
+#define UNLOAD_STEPS 30000
+#define UNLOAD_STEP_US 2000
 
 static struct btf *vmlinux_btf;
 
@@ -712,9 +715,33 @@ static void read_images(struct multi_image_list *images)
 	fclose(f);
 }
 
+static bool same_images(const struct multi_image_list *a, const struct multi_image_list *b)
+{
+	int i;
+
+	for (i = 0; i < a->cnt && i < MULTI_MAX_IMAGES; i++) {
+		if (i >= b->cnt || strcmp(a->lines[i], b->lines[i]))
+			return false;
+	}
+	return a->cnt == b->cnt;
+}
+
+/* One that is freed during the read makes the next one vanish from it: until two reads have
+ * the same.
+ */
 void multi_get_images(struct multi_image_list *images)
 {
+	static struct multi_image_list last;
+	int i;
+
 	read_images(images);
+	for (i = 0; i < READS; i++) {
+		last = *images;
+		read_images(images);
+		if (same_images(&last, images))
+			break;
+	}
+	ASSERT_LT(i, READS, "images stay");
 	if (!ASSERT_LE(images->cnt, MULTI_MAX_IMAGES, "images"))
 		images->cnt = MULTI_MAX_IMAGES;
 }
@@ -808,19 +835,30 @@ static bool is_explained(const struct multi_image_list *before, const struct mul
 	       count_on_stacks(name);
 }
 
+static const char *find_unexplained(const struct multi_image_list *before,
+				    const struct multi_image_list *now)
+{
+	int i;
+
+	/* those of many functions, which are not freed at once */
+	if (now->cnt > MULTI_MAX_IMAGES)
+		return "too many\n";
+	for (i = 0; i < now->cnt; i++) {
+		if (is_new(before, now, i) && !is_explained(before, now, now->lines[i]))
+			return now->lines[i];
+	}
+	return NULL;
+}
+
 void multi_check_images(const struct multi_image_list *before)
 {
 	const char *unexplained = NULL;
 	static struct multi_image_list now;
-	int i, step;
+	int step;
 
 	for (step = 0; step < WAIT_STEPS; step++) {
-		unexplained = NULL;
-		multi_get_images(&now);
-		for (i = 0; i < now.cnt && !unexplained; i++) {
-			if (is_new(before, &now, i) && !is_explained(before, &now, now.lines[i]))
-				unexplained = now.lines[i];
-		}
+		read_images(&now);
+		unexplained = find_unexplained(before, &now);
 		if (!unexplained)
 			break;
 		usleep(WAIT_STEP_US);
@@ -856,7 +894,7 @@ static int new_images(void)
 	static struct multi_image_list now;
 
 	read_images(&now);
-	/* too many to compare: those of many functions, which are not freed at once */
+	/* too many to compare, see find_unexplained() */
 	if (now.cnt > MULTI_MAX_IMAGES)
 		return now.cnt;
 	return count_new(images_before, &now);
@@ -917,12 +955,17 @@ bool multi_image_key(int link_fd, __u32 id, char *key, size_t size)
 {
 	struct bpf_link_info info = {};
 	__u32 len = sizeof(info);
+	int i;
 
 	if (!ASSERT_OK(bpf_link_get_info_by_fd(link_fd, &info, &len), "info"))
 		return false;
-	multi_own_image_key(info.tracing_multi.btf_obj_id, id, key, size);
-	return ASSERT_TRUE(multi_images(key) > 0 || find_shared_image(info.prog_id, key, size),
-			   "image's name");
+	/* may not be seen while another one is freed, see multi_get_images() */
+	for (i = 0; i < READS; i++) {
+		multi_own_image_key(info.tracing_multi.btf_obj_id, id, key, size);
+		if (multi_images(key) > 0 || find_shared_image(info.prog_id, key, size))
+			return true;
+	}
+	return ASSERT_LT(i, READS, "image's name");
 }
 
 bool multi_set_sharing(bool on)
@@ -986,20 +1029,38 @@ bool multi_read_file(const char *dir, const char *file, char *text, size_t size)
 	return len > 0;
 }
 
-/* task: /proc/pid/task/tid; enabled: what the patch's file has */
-static void show_if_in_transition(const char *task, const char *enabled)
+int multi_unload_module(const char *module)
 {
-	char state[16], stack[4096];
+	int i;
 
-	/* the task may have gone */
-	if (!multi_read_file(task, "patch_state", state, sizeof(state)) ||
-	    !strcmp(state, enabled) ||
-	    !multi_read_file(task, "stack", stack, sizeof(stack)))
-		return;
-	fprintf(stdout, "%s has patch_state %sand is in:\n%s", task, state, stack);
+	for (i = 0; i < UNLOAD_STEPS; i++) {
+		if (!delete_module(module, O_NONBLOCK))
+			return 0;
+		if (errno != EAGAIN && errno != EBUSY)
+			return -errno;
+		usleep(UNLOAD_STEP_US);
+	}
+	return -ETIMEDOUT;
 }
 
-void multi_show_transition(const char *patch)
+/* task: /proc/pid/task/tid; enabled: what the patch's file has */
+static void check_transition(const char *task, const char *enabled)
+{
+	char state[16], comm[32], stack[512], where[640], *end;
+
+	/* the task may have gone, or the patch become complete, when there is no state (-1) */
+	if (!multi_read_file(task, "patch_state", state, sizeof(state)) ||
+	    !strcmp(state, enabled) || state[0] == '-' ||
+	    !multi_read_file(task, "comm", comm, sizeof(comm)) ||
+	    !multi_read_file(task, "stack", stack, sizeof(stack)))
+		return;
+	snprintf(where, sizeof(where), "%s%s", comm, stack);
+	for (end = where; (end = strchr(end, '\n')); )
+		*end = ' ';
+	ASSERT_STREQ(state, enabled, where);
+}
+
+void multi_check_transition(const char *patch)
 {
 	char enabled[16];
 	glob_t tasks;
@@ -1009,7 +1070,7 @@ void multi_show_transition(const char *patch)
 	    glob("/proc/[0-9]*/task/[0-9]*", 0, NULL, &tasks))
 		return;
 	for (i = 0; i < tasks.gl_pathc; i++)
-		show_if_in_transition(tasks.gl_pathv[i], enabled);
+		check_transition(tasks.gl_pathv[i], enabled);
 	globfree(&tasks);
 }
 

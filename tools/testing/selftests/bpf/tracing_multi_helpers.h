@@ -197,11 +197,15 @@ bool multi_same_but_images(const struct multi_state *before, const char *name);
  */
 bool multi_settle(const struct bpf_program *prog);
 
-/* Which tasks does a live patch wait for, and where are they? patch: its directory in sysfs */
-void multi_show_transition(const char *patch);
+/* No task does a live patch wait for; else, the tasks and where they are. patch: its
+ * directory in sysfs
+ */
+void multi_check_transition(const char *patch);
 
 /* Load a module from a file with parameters: 0 or a negative errno. */
 int multi_load_module(const char *file, const char *params);
+/* The same for unloading. Others may have it in use for a moment. */
+int multi_unload_module(const char *module);
 
 /* Let a child that has called multi_trace_me() run to its end, and call entry() whenever
  * it enters the bpf() system call. The caller waits for it afterwards.

@@ -62,7 +62,7 @@ static bool wait_transition(long end)
 			return true;
 		usleep(WAIT_STEP_US);
 	}
-	multi_show_transition(PATCH);
+	multi_check_transition(PATCH);
 	return ASSERT_EQ(read_number(PATCH "/transition"), end, "transition");
 }
 
@@ -91,7 +91,7 @@ static void unmodify(struct modifier *m)
 		return;
 	if (m->is_patch)
 		disable_patch();
-	ASSERT_OK(unload_module(MODULE, false), "unload_module");
+	ASSERT_OK(multi_unload_module(MODULE), "unload module");
 	m->on = false;
 }
 

@@ -29,6 +29,7 @@
 
 #define RETRIES 30000
 #define RETRY_US 2000
+#define QUICK_RETRIES 1000
 #define PERF_PAGES 8
 #define PERF_FREQ 4000
 
@@ -86,6 +87,12 @@ static int close_link(int fd)
 	return 0;
 }
 
+/* Most of what is retried with this is there soon. */
+static void wait_to_retry(int i)
+{
+	usleep(i < QUICK_RETRIES ? RETRY_US / 10 : RETRY_US);
+}
+
 /* Until the program has run, so that what comes and goes is not gone before that. */
 static int wait_hit(const __u64 *hits)
 {
@@ -95,7 +102,7 @@ static int wait_hit(const __u64 *hits)
 	for (i = 0; i < RETRIES; i++) {
 		if (stopped() || __atomic_load_n(hits, __ATOMIC_SEQ_CST) != before)
 			return 0;
-		usleep(RETRY_US / 10);
+		wait_to_retry(i);
 	}
 	return -ENODATA;
 }
@@ -219,24 +226,9 @@ static int step_tracers(struct racer *r)
 	return toggle_tracer(r->steps % 2 ? "function" : "function_graph");
 }
 
-/* Others may have it in use for a moment. */
-static int unload(const char *module)
-{
-	int i;
-
-	for (i = 0; i < RETRIES; i++) {
-		if (!delete_module(module, O_NONBLOCK))
-			return 0;
-		if (errno != EAGAIN && errno != EBUSY)
-			return -errno;
-		usleep(RETRY_US);
-	}
-	return -ETIMEDOUT;
-}
-
 static int step_module(struct racer *r)
 {
-	int err = unload(TESTMOD);
+	int err = multi_unload_module(TESTMOD);
 
 	return err ?: multi_load_module(TESTMOD ".ko", "");
 }
@@ -279,7 +271,7 @@ static int step_module_link(struct racer *r)
 		err = try_module_link();
 		if (err != -ENOENT && err != -ENODEV)
 			return err;
-		usleep(RETRY_US / 10);
+		wait_to_retry(i);
 	}
 	return stopped() ? 0 : err;
 }
@@ -297,7 +289,7 @@ static int wait_patch(const char *state)
 			return 0;
 		usleep(RETRY_US);
 	}
-	multi_show_transition(PATCH);
+	multi_check_transition(PATCH);
 	return -ETIMEDOUT;
 }
 
@@ -310,7 +302,7 @@ static int step_patch(struct racer *r)
 	err = wait_patch("0\n");
 	if (!multi_write_file(PATCH, "enabled", "0"))
 		return -errno;
-	return wait_patch("") ?: unload(PATCH_MODULE) ?: err;
+	return wait_patch("") ?: multi_unload_module(PATCH_MODULE) ?: err;
 }
 
 static bool has_patch(void)
@@ -800,7 +792,7 @@ static void restore(int groups)
 		ASSERT_OK(load_bpf_testmod(false), "load it again");
 	if ((groups & MODULES) && !access("/sys/module/" PATCH_MODULE, F_OK)) {
 		multi_write_file(PATCH, "enabled", "0");
-		ASSERT_OK(wait_patch("") ?: unload(PATCH_MODULE), PATCH_MODULE);
+		ASSERT_OK(wait_patch("") ?: multi_unload_module(PATCH_MODULE), PATCH_MODULE);
 	}
 	if ((groups & CPUS) && has_cpu())
 		ASSERT_OK(set_cpu("1"), "cpu is online");
