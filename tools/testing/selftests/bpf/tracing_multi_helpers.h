@@ -175,7 +175,7 @@ struct multi_image_list {
 };
 
 void multi_get_images(struct multi_image_list *images);
-/* Of those that have come since, a task is inside of each, or they go soon. */
+/* Those that have come since go soon, or have their name on a task's stack. */
 void multi_check_images(const struct multi_image_list *before);
 
 /* What links leave behind if they go wrong */
@@ -197,8 +197,8 @@ bool multi_same_but_images(const struct multi_state *before, const char *name);
  */
 bool multi_settle(const struct bpf_program *prog);
 
-/* No task does a live patch wait for; else, the tasks and where they are. patch: its
- * directory in sysfs
+/* Fails for each task that a live patch still waits for, and tells where it is. patch: the
+ * patch's directory in sysfs
  */
 void multi_check_transition(const char *patch);
 

@@ -345,10 +345,13 @@ static void test_fail_detach_own_images(void)
 #define MANY_STEP 97
 #define MANY_STEP_LONG 7
 #define MANY_LATE_STEP 3
+/* there are several for each function, and more where kmemleak keeps a record of each */
+#define MANY_MAX_NTH (32 * NR_MANY)
 /* what kill_attaching counts if the second step fails: two steps, and the same back */
 #define MANY_LATE_CALLS 4
 
 struct many {
+	bool own_images;
 	struct multi_raw raw;
 	struct multi_state before;
 	int points;
@@ -413,15 +416,15 @@ static int fail_from(struct many *m, int n, int step)
 {
 	int last = 0;
 
-	for (; n <= MAX_NTH && fail_many(m, n); n += step)
+	for (; n <= MANY_MAX_NTH && fail_many(m, n); n += step)
 		last = n;
-	ASSERT_LT(n, MAX_NTH, "end");
+	ASSERT_LT(n, MANY_MAX_NTH, "end");
 	return last;
 }
 
 static void fail_each_many(struct many *m)
 {
-	int step = multi_long() ? MANY_STEP_LONG : MANY_STEP, last;
+	int step = multi_long() ? MANY_STEP_LONG : MANY_STEP, last, tried;
 
 	last = fail_from(m, 1, step);
 	/* at least one for each function */
@@ -431,15 +434,21 @@ static void fail_each_many(struct many *m)
 	multi_same_state(&m->before, "left behind");
 	multi_figure("fault, attach to %d: %d points of failure up to %d, %d failures, %d late",
 		     NR_MANY, m->points, last, m->failures, m->late);
-	ASSERT_GE(m->failures, (NR_MANY + MANY_STEP) / step, "failures");
-	ASSERT_GT(m->late, 0, "failures with functions attached");
+	/* at least; some are survived by trying in another way */
+	tried = last / step + MANY_STEP / MANY_LATE_STEP;
+	ASSERT_GE(m->failures, tried * 9 / 10, "failures");
+	/* with shared images, there may be nothing to allocate for the later functions */
+	if (m->own_images) {
+		ASSERT_GT(last, 4 * NR_MANY, "points");
+		ASSERT_GE(m->late, m->failures / 2, "failures with functions attached");
+	}
 }
 
-static void fail_attach_many(void)
+static void run_many(bool own_images)
 {
+	struct many m = { .own_images = own_images };
 	static __u32 ids[NR_MANY];
 	struct bpf_link *steps;
-	struct many m = {};
 
 	/* counts steps, of this process, and kills nobody */
 	steps = bpf_program__attach(skel->progs.kill_attaching);
@@ -455,10 +464,16 @@ static void fail_attach_many(void)
 	bpf_link__destroy(steps);
 }
 
-/* With shared images, the later steps may have nothing to allocate. */
 static void test_fail_attach_many(void)
 {
-	with_own_images(fail_attach_many);
+	run_many(false);
+}
+
+static void test_fail_attach_many_own_images(void)
+{
+	if (multi_set_sharing(false))
+		run_many(true);
+	multi_set_sharing(true);
 }
 
 /* Privileged tasks may have more than bpf_jit_limit. */
@@ -561,6 +576,7 @@ static const struct multi_subtest subtests[] = {
 	{ "fail_attach_entry", test_fail_attach_entry },
 	{ "fail_attach_modify", test_fail_attach_modify },
 	{ "fail_attach_many", test_fail_attach_many },
+	{ "fail_attach_many_own_images", test_fail_attach_many_own_images },
 	{ "fail_detach", test_fail_detach },
 	{ "fail_detach_plain", test_fail_detach_plain },
 	{ "fail_detach_entry", test_fail_detach_entry },

@@ -167,14 +167,18 @@ static __u64 fuzz_pointer(void *good, __u32 len)
 static void fuzz_target(__u32 flags, bool any, __u32 *id, int *fd)
 {
 	int i = fuzz.next++ % (flags & RAW_F_TGT_FDS ? fuzz.good.cnt : fuzz.nr_vmlinux);
+	__u32 type_cnt = btf__type_cnt(multi_vmlinux_btf());
 
 	*id = fuzz.good.ids[i];
 	*fd = fuzz.good.fds[i];
-	if (fuzz_wrong(16))
+	if (fuzz_wrong(16)) {
 		*id = fuzz_u32();
+		if (*id < type_cnt && !any)
+			*id += type_cnt;
+	}
 	/* some function or other type of vmlinux */
 	if (fuzz_wrong(16) && any)
-		*id = fuzz_below(btf__type_cnt(multi_vmlinux_btf()));
+		*id = fuzz_below(type_cnt);
 	if (fuzz_wrong(8))
 		*fd = fuzz_fd();
 }
@@ -273,6 +277,8 @@ static bool fuzz_create(void)
 	int fd, prog_fd = fuzz_prog();
 	bool mutated;
 
+	/* nothing of earlier calls is behind them */
+	memset(fuzz.ids, 0, (NR_IDS + 2) * sizeof(*fuzz.ids));
 	for (i = 0; i < cnt; i++) {
 		fuzz_target(flags, fuzz_is_entry(prog_fd), &fuzz.ids[i], &fds[i]);
 		cookies[i] = fuzz_u32();

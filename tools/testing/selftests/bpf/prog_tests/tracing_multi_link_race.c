@@ -99,7 +99,8 @@ static int wait_hit(const __u64 *hits)
 	__u64 before = __atomic_load_n(hits, __ATOMIC_SEQ_CST);
 	int i;
 
-	for (i = 0; i < RETRIES; i++) {
+	/* sooner than those give up who wait for the link to go */
+	for (i = 0; i < RETRIES / 2; i++) {
 		if (stopped() || __atomic_load_n(hits, __ATOMIC_SEQ_CST) != before)
 			return 0;
 		wait_to_retry(i);
