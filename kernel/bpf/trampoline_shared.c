@@ -52,10 +52,11 @@ struct bpf_tramp_recipe {
 };
 
 /**
- * arch_bpf_trampoline_shape - what an image depends on of a function's arguments
+ * arch_bpf_trampoline_shape - what an image depends on of a function's type
  * @m: model of the function
  * @shape: set to a model that is the same for all functions that can share an
- *	image made from it
+ *	image made from it; what it has of the return value counts if there are
+ *	fmod_ret programs, and is not looked at otherwise
  *
  * Return: true, or false if images of such functions can't be shared, which is
  * what an architecture has that does not implement BPF_TRAMP_F_SHARED.
