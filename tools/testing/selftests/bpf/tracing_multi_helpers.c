@@ -696,7 +696,7 @@ static int module_refs(void)
 	       atoi(text) : -1;
 }
 
-/* As many as there are are counted, of which images->lines has the first. */
+/* All are counted; images->lines has as many as it has room for. */
 static void read_images(struct multi_image_list *images)
 {
 	FILE *f = fopen("/proc/kallsyms", "r");
