@@ -1043,15 +1043,19 @@ int multi_unload_module(const char *module)
 	return -ETIMEDOUT;
 }
 
-/* task: /proc/pid/task/tid; enabled: what the patch's file has */
-static void check_transition(const char *task, const char *enabled)
+/* task: /proc/pid/task/tid; wanted: the state that each task gets to */
+static void check_transition(const char *task, int wanted)
 {
-	char state[16], comm[32], stack[512], where[640], *end;
+	char text[16], comm[32], stack[512], where[640], *end;
+	int state;
 
-	/* the task may have gone, or the patch become complete, when there is no state (-1) */
-	if (!multi_read_file(task, "patch_state", state, sizeof(state)) ||
-	    !strcmp(state, enabled) || state[0] == '-' ||
+	/* the task may have gone */
+	if (!multi_read_file(task, "patch_state", text, sizeof(text)) ||
 	    !multi_read_file(task, "comm", comm, sizeof(comm)))
+		return;
+	state = atoi(text);
+	/* -1: the patch has become complete meanwhile */
+	if (state == wanted || state == -1)
 		return;
 	/* nothing can be read of a task that runs */
 	if (!multi_read_file(task, "stack", stack, sizeof(stack)))
@@ -1059,7 +1063,7 @@ static void check_transition(const char *task, const char *enabled)
 	snprintf(where, sizeof(where), "%s%s", comm, stack);
 	for (end = where; (end = strchr(end, '\n')); )
 		*end = ' ';
-	ASSERT_EQ(atoi(state), atoi(enabled), where);
+	ASSERT_EQ(state, wanted, where);
 }
 
 void multi_check_transition(const char *patch)
@@ -1072,7 +1076,7 @@ void multi_check_transition(const char *patch)
 	    glob("/proc/[0-9]*/task/[0-9]*", 0, NULL, &tasks))
 		return;
 	for (i = 0; i < tasks.gl_pathc; i++)
-		check_transition(tasks.gl_pathv[i], enabled);
+		check_transition(tasks.gl_pathv[i], atoi(enabled));
 	globfree(&tasks);
 }
 

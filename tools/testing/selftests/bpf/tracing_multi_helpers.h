@@ -204,7 +204,9 @@ void multi_check_transition(const char *patch);
 
 /* Load a module from a file with parameters: 0 or a negative errno. */
 int multi_load_module(const char *file, const char *params);
-/* The same for unloading. Others may have it in use for a moment. */
+/* The same for unloading. Others may have it in use for a moment: unlike unload_module(),
+ * this waits for them for a minute.
+ */
 int multi_unload_module(const char *module);
 
 /* Let a child that has called multi_trace_me() run to its end, and call entry() whenever

@@ -469,11 +469,14 @@ static void test_fail_attach_many(void)
 	run_many(false);
 }
 
+static void fail_attach_many_own(void)
+{
+	run_many(true);
+}
+
 static void test_fail_attach_many_own_images(void)
 {
-	if (multi_set_sharing(false))
-		run_many(true);
-	multi_set_sharing(true);
+	with_own_images(fail_attach_many_own);
 }
 
 /* Privileged tasks may have more than bpf_jit_limit. */

@@ -74,25 +74,26 @@ static bool modify(struct modifier *m)
 	return !m->is_patch || wait_transition(0);
 }
 
-static void disable_patch(void)
+static bool disable_patch(void)
 {
 	int fd = open(PATCH "/enabled", O_WRONLY);
 
 	if (!ASSERT_OK_FD(fd, "open enabled"))
-		return;
+		return false;
 	ASSERT_EQ(write(fd, "0", 1), 1, "disable");
 	close(fd);
-	wait_transition(-1);
+	return wait_transition(-1);
 }
 
 static void unmodify(struct modifier *m)
 {
 	if (!m->on)
 		return;
-	if (m->is_patch)
-		disable_patch();
-	ASSERT_OK(multi_unload_module(MODULE), "unload module");
 	m->on = false;
+	/* the patch holds its module until it is gone */
+	if (m->is_patch && !disable_patch())
+		return;
+	ASSERT_OK(multi_unload_module(MODULE), "unload module");
 }
 
 static bool attach(struct traced *tr)
