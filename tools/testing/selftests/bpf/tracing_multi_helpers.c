@@ -1215,21 +1215,32 @@ static const struct knob {
 static char knobs_saved[ARRAY_SIZE(knobs)][16];
 static int fail_nth_fd = -1;
 
-/* Without one of the first two no allocation that may sleep would fail. */
+/* Can this kernel let all fail: slabs, pages and copies? */
+static bool has_knobs(void)
+{
+	char path[256];
+	int i;
+
+	for (i = 0; i < ARRAY_SIZE(knobs); i++) {
+		snprintf(path, sizeof(path), DEBUGFS "/%s", knobs[i].name);
+		if (access(path, W_OK))
+			return false;
+	}
+	return true;
+}
+
 bool multi_faults_begin(void)
 {
 	int i;
 
 	fail_nth_fd = open("/proc/thread-self/fail-nth", O_RDWR | O_CLOEXEC);
-	if (fail_nth_fd < 0 || access(DEBUGFS "/failslab/ignore-gfp-wait", W_OK)) {
+	if (fail_nth_fd < 0 || !has_knobs()) {
 		test__skip();
 		return false;
 	}
 	for (i = 0; i < ARRAY_SIZE(knobs); i++) {
-		if (!multi_read_file(DEBUGFS, knobs[i].name, knobs_saved[i],
-				     sizeof(knobs_saved[i])))
-			knobs_saved[i][0] = 0;
-		if (knobs_saved[i][0] &&
+		if (!ASSERT_TRUE(multi_read_file(DEBUGFS, knobs[i].name, knobs_saved[i],
+						 sizeof(knobs_saved[i])), knobs[i].name) ||
 		    !ASSERT_TRUE(multi_write_file(DEBUGFS, knobs[i].name, knobs[i].value),
 				 knobs[i].name))
 			return false;
@@ -1274,21 +1285,25 @@ bool multi_fault_disarm(void)
 static void *call_functions(void *arg)
 {
 	struct multi_caller *c = arg;
+	__u64 calls;
 
 	while (!__atomic_load_n(&c->stop, __ATOMIC_SEQ_CST)) {
 		LIBBPF_OPTS(bpf_test_run_opts, opts);
 
 		if (bpf_prog_test_run_opts(c->prog_fd, &opts))
 			c->errors++;
-		__atomic_add_fetch(&c->calls, 1, __ATOMIC_SEQ_CST);
+		calls = __atomic_add_fetch(&c->calls, 1, __ATOMIC_SEQ_CST);
+		c->miscounted += !c->is_counted(calls);
 	}
 	return NULL;
 }
 
-bool multi_start_caller(struct multi_caller *c, const struct bpf_program *prog)
+bool multi_start_caller(struct multi_caller *c, const struct bpf_program *prog,
+			bool (*is_counted)(__u64 calls))
 {
 	memset(c, 0, sizeof(*c));
 	c->prog_fd = bpf_program__fd(prog);
+	c->is_counted = is_counted;
 	return ASSERT_OK(pthread_create(&c->thread, NULL, call_functions, c), "pthread_create");
 }
 
@@ -1297,5 +1312,6 @@ void multi_stop_caller(struct multi_caller *c)
 	__atomic_store_n(&c->stop, true, __ATOMIC_SEQ_CST);
 	pthread_join(c->thread, NULL);
 	ASSERT_EQ(c->errors, 0, "failed calls");
+	ASSERT_EQ(c->miscounted, 0, "calls not counted once");
 	ASSERT_GT(c->calls, 0, "calls");
 }

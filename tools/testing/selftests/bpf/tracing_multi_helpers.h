@@ -230,17 +230,21 @@ void multi_spoil(const struct multi_bpf_call *call, int offset);
 
 /* A thread that runs a program, which calls bpf_fentry_test*, again and again. Only one:
  * a tracing program that is interrupted for another task that calls the function on the
- * same CPU is not run there.
+ * same CPU is not run there. is_counted() is asked after each call, for that many calls: a
+ * call that is seen twice must not make up for one that is missed.
  */
 struct multi_caller {
 	pthread_t thread;
 	int prog_fd;
+	bool (*is_counted)(__u64 calls);
 	bool stop;
 	__u64 calls;
 	__u64 errors;
+	__u64 miscounted;
 };
 
-bool multi_start_caller(struct multi_caller *c, const struct bpf_program *prog);
+bool multi_start_caller(struct multi_caller *c, const struct bpf_program *prog,
+			bool (*is_counted)(__u64 calls));
 void multi_stop_caller(struct multi_caller *c);
 
 /* The whole text of a file; false if it can't be written or read. */

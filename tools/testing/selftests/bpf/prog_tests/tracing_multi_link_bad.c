@@ -311,6 +311,19 @@ static void test_denied(void)
 	refuse_one(skel->progs.read_nothing_exit, "do_group_exit", -EINVAL);
 }
 
+/* What trampolines call to leave RCU's read side, where that can be preempted */
+static void test_denied_rcu(void)
+{
+	if (btf__find_by_name_kind(multi_vmlinux_btf(), "rcu_read_unlock_special",
+				   BTF_KIND_FUNC) < 0) {
+		test__skip();
+		return;
+	}
+	refuse_one(skel->progs.untyped, "rcu_read_unlock_special", -EINVAL);
+	refuse_one(skel->progs.untyped_exit, "raise_softirq_irqoff", -EINVAL);
+	refuse_one(skel->progs.read_nothing, "__raise_softirq_irqoff", -EINVAL);
+}
+
 static void test_noreturn_fentry(void)
 {
 	struct multi_targets t;
@@ -661,6 +674,7 @@ static const struct multi_subtest subtests[] = {
 	{ "alias", test_alias },
 	{ "bad_ids", test_bad_ids },
 	{ "denied", test_denied },
+	{ "denied_rcu", test_denied_rcu },
 	{ "noreturn_fentry", test_noreturn_fentry },
 	{ "may_not_return", test_may_not_return },
 	{ "not_traceable", test_not_traceable },

@@ -227,7 +227,7 @@ static bool purge_areas(void)
 {
 	/* what is known of the module's BTF goes with it */
 	multi_fini();
-	return ASSERT_OK(unload_bpf_testmod(false), "unload_bpf_testmod") &&
+	return ASSERT_OK(multi_unload_module("bpf_testmod"), "unload bpf_testmod") &&
 	       ASSERT_OK(load_bpf_testmod(false), "load_bpf_testmod") && multi_init();
 }
 

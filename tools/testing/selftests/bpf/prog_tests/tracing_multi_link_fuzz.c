@@ -441,7 +441,8 @@ static void fuzz_report(void)
 	for (i = 0; i < NR_FUZZ_OPS; i++) {
 		multi_figure("fuzz, %s: %llu calls, %llu good", names[i], fuzz.calls[i],
 			     fuzz.done[i]);
-		ASSERT_GT(fuzz.done[i], 0, names[i]);
+		/* the fewest are updates, whose programs seldom fit: one in ten */
+		ASSERT_GT(fuzz.done[i], fuzz.calls[i] / 50, names[i]);
 		/* there is no wrong way to run */
 		if (i != FUZZ_RUN)
 			ASSERT_LT(fuzz.done[i], fuzz.calls[i], names[i]);

@@ -1077,7 +1077,7 @@ static void test_module_reload(void)
 		ASSERT_EQ(try_attach(pattern), 1, "glob for all modules");
 		ASSERT_EQ(try_attach(MODULE_X ":*retx"), 1, "glob");
 		ASSERT_EQ(try_attach("bpf_test_modorder_retx"), 1, "name");
-		if (!ASSERT_OK(unload_module(MODULE_X, verbose), "unload_module"))
+		if (!ASSERT_OK(multi_unload_module(MODULE_X), "unload_module"))
 			return;
 		ASSERT_EQ(try_attach(pattern), 0, "unloaded");
 		/* what is gone is left out, or named */

@@ -258,7 +258,7 @@ static void test_module_ref(void)
 	bad.ids[bad.cnt++] = 0;
 	multi_refused(skel->progs.entry, &bad, -EINVAL, bad.cnt - 1, "last is bad");
 out:
-	ASSERT_OK(unload_module(MODULE_X, verbose()), "unload_module");
+	ASSERT_OK(multi_unload_module(MODULE_X), "unload_module");
 	/* the BTF's fd outlives the module */
 	if (fd >= 0)
 		multi_refused(skel->progs.entry, &t, -ENOENT, 1, "module is gone");
@@ -291,15 +291,15 @@ static void test_two_modules_ref(void)
 	ASSERT_EQ(try_unload(MODULE_X), -EWOULDBLOCK, "x is traced");
 	ASSERT_EQ(try_unload(MODULE_Y), -EWOULDBLOCK, "y is traced twice");
 	close(fd);
-	ASSERT_OK(unload_module(MODULE_X, verbose()), "unload x");
+	ASSERT_OK(multi_unload_module(MODULE_X), "unload x");
 	ASSERT_EQ(try_unload(MODULE_Y), -EWOULDBLOCK, "y is still traced");
 	close(other_fd);
-	ASSERT_OK(unload_module(MODULE_Y, verbose()), "unload y");
+	ASSERT_OK(multi_unload_module(MODULE_Y), "unload y");
 	goto destroy;
 unload:
-	unload_module(MODULE_Y, verbose());
+	multi_unload_module(MODULE_Y);
 unload_x:
-	unload_module(MODULE_X, verbose());
+	multi_unload_module(MODULE_X);
 destroy:
 	tracing_multi_link__destroy(skel);
 }
@@ -351,9 +351,9 @@ static void test_types_of_two_modules(void)
 	check_pointer_arg(MODULE_X ":bpf_test_modorder_obj_x",
 			  MODULE_X ":bpf_test_modorder_user",
 			  MODULE_Y ":bpf_test_modorder_obj_y");
-	unload_module(MODULE_Y, verbose());
+	multi_unload_module(MODULE_Y);
 unload_x:
-	unload_module(MODULE_X, verbose());
+	multi_unload_module(MODULE_X);
 }
 
 /* Make "const" in the argument of bpf_test_modorder_user() a type tag. */
@@ -480,7 +480,7 @@ static void test_type_tag(const char *tag)
 	check_pointer_arg(MODULE_X ":bpf_test_modorder_user",
 			  MODULE_X ":bpf_test_modorder_user",
 			  MODULE_X ":bpf_test_modorder_obj_x");
-	unload_module(MODULE_X, verbose());
+	multi_unload_module(MODULE_X);
 }
 
 static void test_type_tag_user(void)

@@ -105,6 +105,9 @@ out:
  */
 #define NR_COUNTED 4
 
+/* by cookie: what was seen at exit up to the call before */
+static __u64 exit_hits[NR_COUNTED + 1];
+
 static int attach_counted(void)
 {
 	struct multi_targets t;
@@ -117,8 +120,24 @@ static int attach_counted(void)
 		t.cookies[i] = i + 1;
 	t.use_cookies = true;
 	skel->bss->pid = getpid();
+	memset(exit_hits, 0, sizeof(exit_hits));
 	fd = multi_link(skel->progs.count_entry, &t, "counted fentry");
 	return multi_link(skel->progs.count_exit, &t, "counted fexit") < 0 ? -1 : fd;
+}
+
+/* Each call was seen once at entry, and at exit at most once. */
+static bool is_counted(__u64 calls)
+{
+	__u64 seen;
+	int i;
+
+	for (i = 1; i <= NR_COUNTED; i++) {
+		seen = skel->bss->exit_hits[i] - exit_hits[i];
+		exit_hits[i] = skel->bss->exit_hits[i];
+		if (skel->bss->entry_hits[i] != calls || seen > 1)
+			return false;
+	}
+	return true;
 }
 
 /* Of how many calls the fexit program may have missed: by cookie. */
@@ -250,7 +269,7 @@ static void count_while_toggling(void)
 	int i;
 
 	if (!find_toggled() || attach_counted() < 0 ||
-	    !multi_start_caller(&c, skel->progs.run_fentry_tests))
+	    !multi_start_caller(&c, skel->progs.run_fentry_tests, is_counted))
 		return;
 	for (i = 0; i < nr_toggles(); i++) {
 		if (!toggle(&c, &toggled[i % ARRAY_SIZE(toggled)]))
@@ -303,7 +322,7 @@ static void test_counts_while_tracer_toggles(void)
 		test__skip();
 		goto out;
 	}
-	if (attach_counted() < 0 || !multi_start_caller(&c, skel->progs.run_fentry_tests))
+	if (attach_counted() < 0 || !multi_start_caller(&c, skel->progs.run_fentry_tests, is_counted))
 		goto out;
 	for (i = 0; i < cnt; i++) {
 		if (!ASSERT_TRUE(write_tracefs("current_tracer", i % 2 ? "function" : "nop"),

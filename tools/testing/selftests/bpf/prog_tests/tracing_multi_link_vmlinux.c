@@ -440,7 +440,7 @@ static void work_and_module(const char *name)
 	if (has_pressure)
 		ASSERT_TRUE(use_pressure(), "memory pressure");
 	ASSERT_OK(load_module(MODULE ".ko", false), "load_module");
-	ASSERT_OK(unload_module(MODULE, false), "unload_module");
+	ASSERT_OK(multi_unload_module(MODULE), "unload_module");
 }
 
 /* All the time another process works, too: some of its calls are in flight when
