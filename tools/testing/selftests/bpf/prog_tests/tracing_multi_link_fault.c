@@ -619,12 +619,12 @@ static void test_fail_attach_many(void)
 
 static void test_fail_update_many(void)
 {
-	run_many(&update_call, 1, false);
+	run_many(&update_call, 40, false);
 }
 
 static void test_fail_detach_many(void)
 {
-	run_many(&detach_call, 1, false);
+	run_many(&detach_call, 40, false);
 }
 
 static void run_many_own(const struct many_call *call, int min_last)
