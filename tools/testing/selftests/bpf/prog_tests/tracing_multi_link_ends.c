@@ -163,6 +163,7 @@ static void test_stacks(void)
 	bpf_link__destroy(link);
 
 	cnt = skel->bss->cnt;
+	ASSERT_GE(cnt, (int)ARRAY_SIZE(ways), "ends");
 	for (i = 0; i < cnt && i < ENDS_MAX; i++) {
 		checked = check_stack(skel->bss->stacks[i]);
 		ASSERT_GT(checked, 1, "do_exit and others");

@@ -322,7 +322,8 @@ static void test_counts_while_tracer_toggles(void)
 		test__skip();
 		goto out;
 	}
-	if (attach_counted() < 0 || !multi_start_caller(&c, skel->progs.run_fentry_tests, is_counted))
+	if (attach_counted() < 0 ||
+	    !multi_start_caller(&c, skel->progs.run_fentry_tests, is_counted))
 		goto out;
 	for (i = 0; i < cnt; i++) {
 		if (!ASSERT_TRUE(write_tracefs("current_tracer", i % 2 ? "function" : "nop"),
