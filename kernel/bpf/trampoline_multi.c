@@ -121,15 +121,15 @@ static u32 slots_to_changes(const struct multi_slot *slots, u32 cnt)
 }
 
 /* The function has an IPMODIFY user: try again with an image of its own. */
-static void slot_share_ipmodify(struct multi_slot *slot)
+static void slot_share_ipmodify(struct multi_slot *slot, bool detach)
 {
 	bpf_tramp_image_discard(slot->im);
 	slot->entry->trampoline->flags |= BPF_TRAMP_F_SHARE_IPMODIFY;
-	slot_make_image(slot, true);
+	slot_make_image(slot, detach);
 }
 
 /* Note in the slots what ftrace has against their changes. */
-static void changes_refused(struct multi_slot *slots, u32 cnt)
+static void changes_refused(struct multi_slot *slots, u32 cnt, bool detach)
 {
 	u32 i, nr = 0;
 
@@ -140,7 +140,7 @@ static void changes_refused(struct multi_slot *slots, u32 cnt)
 			continue;
 		err = multi_changes[nr++].err;
 		if (err == -EAGAIN)
-			slot_share_ipmodify(&slots[i]);
+			slot_share_ipmodify(&slots[i], detach);
 		else if (err)
 			/* the function was there when its trampoline was made */
 			slots[i].err = err == -ENODEV ? -ENOENT : err;
@@ -153,7 +153,7 @@ static void changes_refused(struct multi_slot *slots, u32 cnt)
  *
  * Return: 0, or why none is changed, but with -EIO any may be.
  */
-static int slots_set_calls(struct multi_slot *slots, u32 cnt)
+static int slots_set_calls(struct multi_slot *slots, u32 cnt, bool detach)
 {
 	u32 nr;
 	int err;
@@ -165,7 +165,7 @@ static int slots_set_calls(struct multi_slot *slots, u32 cnt)
 		err = ftrace_direct_update(multi_changes, nr);
 		if (err != -EBUSY && err != -ENODEV && err != -EAGAIN)
 			return err;
-		changes_refused(slots, cnt);
+		changes_refused(slots, cnt, detach);
 	}
 }
 
@@ -176,7 +176,7 @@ static bool multi_ip_busy(const struct bpf_trampoline *tr)
 		ftrace_find_rec_direct(tr->direct.ip);
 }
 #else
-static int slots_set_calls(struct multi_slot *slots, u32 cnt)
+static int slots_set_calls(struct multi_slot *slots, u32 cnt, bool detach)
 {
 	return 0;
 }
@@ -321,7 +321,7 @@ static int slots_link(struct multi_attach *at, struct multi_slot *slots, u32 cnt
 		slot_prepare_link(&slots[i]);
 	err = slots_drop_failed(at, slots, &cnt);
 	if (!err)
-		err = slots_set_calls(slots, cnt);
+		err = slots_set_calls(slots, cnt, false);
 	if (err == -EIO) {
 		slots_keep(slots, cnt, at->mlink, err);
 		return err;
@@ -560,9 +560,10 @@ static void cookies_free_rcu_tasks_trace(struct rcu_head *rcu)
  * bpf_trampoline_multi_free - free what belongs to a multi link that is detached
  * @mlink: link, whose trampolines have been put
  *
- * The cookies go when no image can be running that has them: sleepable programs
- * are protected by RCU tasks trace, the way from the function to a program in the
- * image by RCU tasks.
+ * The cookies go when no program of the link can be running: sleepable ones are
+ * protected by RCU tasks trace, the way from the function to the first program in
+ * the image by RCU tasks. (As for the programs themselves, the way from one
+ * sleepable program to another in an image, if the first one slept there, isn't.)
  */
 void bpf_trampoline_multi_free(struct bpf_tramp_multi_link *mlink)
 {
@@ -627,7 +628,7 @@ static void slots_unlink(struct multi_slot *slots, u32 cnt, struct bpf_tramp_mul
 	for (i = 0; i < cnt; i++)
 		slot_prepare_unlink(&slots[i]);
 
-	err = slots_set_calls(slots, cnt);
+	err = slots_set_calls(slots, cnt, true);
 	for (i = 0; i < cnt; i++) {
 		if (slot_batched(&slots[i]))
 			slots[i].err = slots[i].err ?: err;
@@ -725,7 +726,7 @@ static int slots_update(struct multi_slot *slots, u32 cnt, bool undo)
 			slot_make_image(&slots[i], undo);
 		ret = ret ?: slots[i].err;
 	}
-	err = ret && !undo ? ret : slots_set_calls(slots, cnt);
+	err = ret && !undo ? ret : slots_set_calls(slots, cnt, undo);
 	if (err == -EIO)
 		return err;
 	for (i = 0; i < cnt; i++) {

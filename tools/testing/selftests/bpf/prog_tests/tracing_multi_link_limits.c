@@ -67,6 +67,8 @@ static const struct limit {
 	{ "bpf_testmod_limit_ret_int128", 1, 0x1, ALL & ~S390, 0 },
 	{ "bpf_testmod_limit_ret_struct", .err = -EINVAL },
 	{ "bpf_testmod_limit_large", .err = -EINVAL },
+	{ "bpf_testmod_limit_union", .err = -EINVAL },
+	{ "bpf_testmod_limit_variadic", .err = -EINVAL },
 	{ "bpf_testmod_limit_args_13", .err = -EINVAL },
 };
 

@@ -203,6 +203,36 @@ static void test_struct_ops(void)
 	check_kernel_func();
 }
 
+/* An argument of 16 bytes, which the verifier doesn't know in BPF functions */
+static void test_wide_arg(void)
+{
+	struct bpf_program *prog = special->progs.special_wide;
+	static char log[16384];
+
+	bpf_program__set_log_buf(prog, log, sizeof(log));
+	bpf_program__set_autoload(prog, true);
+	ASSERT_EQ(tracing_multi_special__load(special), -EINVAL, "load");
+	ASSERT_HAS_SUBSTR(log, "Arg#0 type INT in special_wide_arg() is not supported yet", "log");
+}
+
+/* Of a static function with one, its BTF isn't taken for true. */
+static void test_wide_static_arg(void)
+{
+	struct bpf_program *prog = special->progs.special_static_wide;
+	__u32 retval = 0;
+
+	if (!load_special(prog) || !attach_both(prog, "special_static_wide_arg"))
+		return;
+	multi_test_run_tc(prog, &retval);
+	ASSERT_EQ(retval, 3, "retval");
+	ASSERT_EQ(skel->bss->at_entry[2].hits, 1, "hits at entry");
+	ASSERT_EQ(skel->bss->at_entry[2].nr_args, 5, "slots");
+	ASSERT_EQ(skel->bss->at_entry[2].args[0], 1, "first slot");
+	ASSERT_EQ(skel->bss->at_exit[2].hits, 1, "hits at exit");
+	ASSERT_EQ((__u32)skel->bss->at_exit[2].ret, 3, "ret");
+	check_kernel_func();
+}
+
 static bool setup_each(void)
 {
 	skel = tracing_multi_record__open();
@@ -235,6 +265,8 @@ static const struct multi_subtest subtests[] = {
 	{ "exception_cb", test_exception_cb },
 	{ "exception_passes", test_exception_passes },
 	{ "struct_ops", test_struct_ops },
+	{ "wide_arg", test_wide_arg },
+	{ "wide_static_arg", test_wide_static_arg },
 };
 
 static const struct multi_suite suite = {

@@ -266,6 +266,49 @@ destroy:
 	tracing_multi_link__destroy(skel);
 }
 
+static void *load_module_x(void *arg)
+{
+	ASSERT_OK(multi_load_module(MODULE_X ".ko", ""), "load_module");
+	return NULL;
+}
+
+/* Its __init code is about to be freed. */
+static void refuse_init(struct tracing_multi_link *skel)
+{
+	struct multi_targets t;
+
+	if (!multi_wait_count(&skel->bss->modules_waiting, 1, "module is live") ||
+	    !multi_set(&t, "bpf_fentry_test1", MODULE_X ":bpf_test_modorder_retx", NULL))
+		return;
+	multi_attached(skel->progs.entry, &t, "another function of the module");
+	if (multi_add(&t, MODULE_X ":bpf_test_modorder_x_init"))
+		multi_refused(skel->progs.entry, &t, -ENOENT, 2, "__init");
+}
+
+static void test_module_init(void)
+{
+	struct tracing_multi_link *skel;
+	pthread_t thread;
+
+	skel = tracing_multi_link__open();
+	if (!ASSERT_OK_PTR(skel, "open"))
+		return;
+	bpf_program__set_autoload(skel->progs.module_wait, true);
+	if (!ASSERT_OK(tracing_multi_link__load(skel), "load"))
+		goto out;
+	skel->bss->pid = getpid();
+	skel->links.module_wait = bpf_program__attach(skel->progs.module_wait);
+	if (!ASSERT_OK_PTR(skel->links.module_wait, "attach") ||
+	    !ASSERT_OK(pthread_create(&thread, NULL, load_module_x, NULL), "pthread_create"))
+		goto out;
+	refuse_init(skel);
+	skel->bss->module_go = 1;
+	pthread_join(thread, NULL);
+	ASSERT_OK(multi_unload_module(MODULE_X), "unload_module");
+out:
+	tracing_multi_link__destroy(skel);
+}
+
 /* A link holds one reference to a module, one to each of several. */
 static void test_two_modules_ref(void)
 {
@@ -572,6 +615,7 @@ static const struct multi_subtest subtests[] = {
 	{ "rollback_full", test_rollback_full },
 	{ "enabled_functions", test_enabled_functions },
 	{ "module_ref", test_module_ref },
+	{ "module_init", test_module_init },
 	{ "two_modules_ref", test_two_modules_ref },
 	{ "types_of_two_modules", test_types_of_two_modules },
 	{ "type_tag_user", test_type_tag_user },

@@ -547,7 +547,19 @@ static void *call_once(void *arg)
 	return NULL;
 }
 
-static void detach_asleep(int uffd, void *page, int link_fd)
+/* What it needs to go on is there as long as it runs: it is found by its address when it
+ * reads where nothing is mapped.
+ */
+static void check_went_on(void)
+{
+	ASSERT_EQ(skel->bss->after_sleep, 1, "the program went on");
+	ASSERT_OK(skel->bss->sleep_err, "bpf_copy_from_user");
+	ASSERT_EQ(skel->bss->sleep_value, EVENT, "what it read");
+	ASSERT_EQ(skel->data->sleep_fault, 0, "what is not mapped");
+}
+
+/* Close the last link and the program, by "detach", while a task sleeps in the program. */
+static void detach_asleep(int uffd, void *page, void (*detach)(void))
 {
 	static __u64 content[4096 / sizeof(__u64)] = { EVENT };
 	struct uffdio_copy copy = {
@@ -564,8 +576,7 @@ static void detach_asleep(int uffd, void *page, int link_fd)
 	/* until the program asks for the page */
 	ASSERT_EQ(read(uffd, &msg, sizeof(msg)), sizeof(msg), "fault");
 	ASSERT_EQ(skel->bss->before_sleep, 1, "asleep");
-	multi_unlink(&link_fd);
-	bpf_program__unload(skel->progs.sleep_entry);
+	detach();
 	for (i = 0; i < 10; i++)
 		kern_sync_rcu();
 	ASSERT_EQ(sleep_images(), 1, "image with a task in it");
@@ -573,17 +584,55 @@ static void detach_asleep(int uffd, void *page, int link_fd)
 
 	ASSERT_OK(ioctl(uffd, UFFDIO_COPY, &copy), "UFFDIO_COPY");
 	pthread_join(thread, NULL);
-	ASSERT_EQ(skel->bss->after_sleep, 1, "the program went on");
-	ASSERT_OK(skel->bss->sleep_err, "bpf_copy_from_user");
-	ASSERT_EQ(skel->bss->sleep_value, EVENT, "what it read");
+	check_went_on();
 	multi_wait_for(sleep_images, 0, "image is freed");
 }
 
-/* It is the program that sleeps, and it must be there until it is over. */
-static void test_sleepable_program(void)
+static int sleep_link_fd;
+
+static bool attach_sleeping(void)
 {
 	struct multi_targets t;
-	int uffd, link_fd;
+
+	if (!multi_set(&t, "bpf_fentry_test1", NULL))
+		return false;
+	sleep_link_fd = multi_link(skel->progs.sleep_entry, &t, "attach");
+	return sleep_link_fd >= 0 &&
+	       multi_image_key(sleep_link_fd, t.ids[0], sleep_image, sizeof(sleep_image));
+}
+
+static void detach_sleeping(void)
+{
+	multi_unlink(&sleep_link_fd);
+	bpf_program__unload(skel->progs.sleep_entry);
+}
+
+static bool attach_single_sleeping(void)
+{
+	struct bpf_link_info info = {};
+	__u32 len = sizeof(info);
+	struct bpf_link *link;
+
+	link = bpf_program__attach(skel->progs.sleep_single_entry);
+	if (!ASSERT_OK_PTR(link, "attach") ||
+	    !ASSERT_OK(bpf_link_get_info_by_fd(bpf_link__fd(link), &info, &len), "info"))
+		return false;
+	skel->links.sleep_single_entry = link;
+	multi_own_image_key(info.tracing.target_obj_id, info.tracing.target_btf_id, sleep_image,
+			    sizeof(sleep_image));
+	return true;
+}
+
+static void detach_single_sleeping(void)
+{
+	bpf_link__destroy(skel->links.sleep_single_entry);
+	skel->links.sleep_single_entry = NULL;
+	bpf_program__unload(skel->progs.sleep_single_entry);
+}
+
+static void sleep_in_program(bool (*attach)(void), void (*detach)(void))
+{
+	int uffd;
 	void *page;
 
 	page = mmap(NULL, getpagesize(), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS,
@@ -595,16 +644,22 @@ static void test_sleepable_program(void)
 		goto unmap;
 	skel->bss->pid = getpid();
 	skel->bss->sleep_addr = page;
-	if (!multi_set(&t, "bpf_fentry_test1", NULL))
-		goto out;
-	link_fd = multi_link(skel->progs.sleep_entry, &t, "attach");
-	if (link_fd >= 0 &&
-	    multi_image_key(link_fd, t.ids[0], sleep_image, sizeof(sleep_image)))
-		detach_asleep(uffd, page, link_fd);
-out:
+	if (attach())
+		detach_asleep(uffd, page, detach);
 	close(uffd);
 unmap:
 	munmap(page, getpagesize());
+}
+
+/* It is the program that sleeps, and it must be there until it is over. */
+static void test_sleepable_program(void)
+{
+	sleep_in_program(attach_sleeping, detach_sleeping);
+}
+
+static void test_sleepable_single(void)
+{
+	sleep_in_program(attach_single_sleeping, detach_single_sleeping);
 }
 
 static bool setup_each(void)
@@ -630,6 +685,7 @@ static const struct multi_subtest subtests[] = {
 	{ "sleep", test_sleep },
 	{ "sleep_own_image", test_sleep_own_image },
 	{ "sleepable_program", test_sleepable_program },
+	{ "sleepable_single", test_sleepable_single },
 };
 
 static const struct multi_suite suite = {

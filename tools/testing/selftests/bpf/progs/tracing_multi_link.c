@@ -25,6 +25,9 @@ struct multi_seen at_modify[MAX_TARGETS];
 __u64 strays;
 __u64 single_entry_hits, single_exit_hits, single_modify_hits, lsm_hits;
 __u64 copied;
+/* a module's loading waits until module_go */
+int module_go;
+__u64 modules_waiting;
 
 static __always_inline bool is_ours(void)
 {
@@ -235,5 +238,29 @@ int BPF_PROG(run_fentry_tests)
 SEC("fmod_ret/bpf_modify_return_test")
 int BPF_PROG(run_modify_tests)
 {
+	return 0;
+}
+
+#define WAIT_STEPS (1 << 20)
+#define WAIT_ROUNDS 64
+
+static int wait_step(__u32 idx, void *ctx)
+{
+	return *(volatile int *)&module_go != 0;
+}
+
+static int wait_round(__u32 idx, void *ctx)
+{
+	return bpf_loop(WAIT_STEPS, wait_step, NULL, 0) < WAIT_STEPS;
+}
+
+/* Called when a module is live already, and its __init code is still there */
+SEC("?fentry/async_synchronize_full")
+int module_wait(void *ctx)
+{
+	if (!is_ours())
+		return 0;
+	__sync_fetch_and_add(&modules_waiting, 1);
+	bpf_loop(WAIT_ROUNDS, wait_round, NULL, 0);
 	return 0;
 }

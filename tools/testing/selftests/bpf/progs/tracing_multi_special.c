@@ -4,6 +4,7 @@
 #include <bpf/bpf_helpers.h>
 #include <bpf/bpf_tracing.h>
 #include "bpf_experimental.h"
+#include "bpf_misc.h"
 
 char _license[] SEC("license") = "GPL";
 
@@ -38,6 +39,31 @@ SEC("?freplace")
 int special_sum(int a, long b)
 {
 	return a + b + 10;
+}
+
+/* An argument of 16 bytes takes two registers, so that skb is in the third one. It is
+ * passed in the second one: there it is for those who count one register an argument.
+ */
+__noinline int special_wide_arg(__int128 a, struct __sk_buff *skb)
+{
+	return 3;
+}
+
+static __noinline __used int special_static_wide_arg(__int128 a, struct __sk_buff *skb)
+{
+	return 3;
+}
+
+SEC("?tc")
+__naked int special_wide(void)
+{
+	asm volatile("r2 = r1; r1 = 1; call special_wide_arg; exit;" ::: __clobber_all);
+}
+
+SEC("?tc")
+__naked int special_static_wide(void)
+{
+	asm volatile("r2 = r1; r1 = 1; call special_static_wide_arg; exit;" ::: __clobber_all);
 }
 
 SEC("?struct_ops/test_1")

@@ -3,6 +3,7 @@
 #include "vmlinux.h"
 #include <bpf/bpf_helpers.h>
 #include <bpf/bpf_tracing.h>
+#include <bpf/bpf_core_read.h>
 
 char _license[] SEC("license") = "GPL";
 
@@ -17,9 +18,11 @@ __u64 toggle_hits, any_hits;
  * at which of them to kill the caller
  */
 __u64 kill_calls, kill_at;
-/* where a program sleeps, waiting for the page; what it did before and after */
+/* where a program sleeps, waiting for the page; what it did before and after; and
+ * what it then read where nothing is mapped, which is 0
+ */
 void *sleep_addr;
-__u64 before_sleep, after_sleep, sleep_value;
+__u64 before_sleep, after_sleep, sleep_value, sleep_fault = 1;
 long sleep_err;
 
 static __always_inline bool is_ours(void)
@@ -97,15 +100,33 @@ int any_exit(void *ctx)
 	return 0;
 }
 
-SEC("fentry.multi.s")
-int sleep_entry(void *ctx)
+/* An address of the kernel's without a page, also where bpf_testmod takes it for that */
+#define UNMAPPED (~(1UL << 30))
+
+static __always_inline int sleep(void)
 {
+	struct task_struct *nobody;
+
 	if (!is_ours())
 		return 0;
 	__sync_fetch_and_add(&before_sleep, 1);
 	sleep_err = bpf_copy_from_user(&sleep_value, sizeof(sleep_value), sleep_addr);
+	nobody = bpf_core_cast((void *)UNMAPPED, struct task_struct);
+	sleep_fault = nobody->start_time;
 	__sync_fetch_and_add(&after_sleep, 1);
 	return 0;
+}
+
+SEC("fentry.multi.s")
+int sleep_entry(void *ctx)
+{
+	return sleep();
+}
+
+SEC("fentry.s/bpf_fentry_test1")
+int sleep_single_entry(void *ctx)
+{
+	return sleep();
 }
 
 static __always_inline int kill_caller(void)
