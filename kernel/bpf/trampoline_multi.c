@@ -560,10 +560,13 @@ static void cookies_free_rcu_tasks_trace(struct rcu_head *rcu)
  * bpf_trampoline_multi_free - free what belongs to a multi link that is detached
  * @mlink: link, whose trampolines have been put
  *
- * The cookies go when no program of the link can be running: sleepable ones are
- * protected by RCU tasks trace, the way from the function to the first program in
- * the image by RCU tasks. (As for the programs themselves, the way from one
- * sleepable program to another in an image, if the first one slept there, isn't.)
+ * The cookies go when the programs may: sleepable ones are protected by RCU tasks
+ * trace, the way from the function to a program in the image by RCU tasks.
+ *
+ * FIXME: nothing protects the way from one sleepable program to the next one in an
+ * image: a task can be on it when the former grace period ends, and end the latter
+ * by sleeping in the next one. This holds for programs and images, too, with single
+ * links as well.
  */
 void bpf_trampoline_multi_free(struct bpf_tramp_multi_link *mlink)
 {

@@ -384,6 +384,16 @@ static void test_not_traceable(void)
 	refuse_one(skel->progs.untyped_exit, "__bpf_tramp_enter", -ENOENT);
 }
 
+/* Its name is still known. */
+static void test_freed_code(void)
+{
+	LIBBPF_OPTS(bpf_prog_load_opts, opts, .expected_attach_type = BPF_TRACE_FENTRY);
+
+	refuse_one(skel->progs.untyped, "start_kernel", -ENOENT);
+	opts.attach_btf_id = multi_func_id("start_kernel");
+	ASSERT_EQ(multi_load_empty(BPF_PROG_TYPE_TRACING, &opts), -ENOENT, "single");
+}
+
 static void test_attach_types(void)
 {
 	static const int types[] = {
@@ -678,6 +688,7 @@ static const struct multi_subtest subtests[] = {
 	{ "noreturn_fentry", test_noreturn_fentry },
 	{ "may_not_return", test_may_not_return },
 	{ "not_traceable", test_not_traceable },
+	{ "freed_code", test_freed_code },
 	{ "prog_without_btf", test_prog_without_btf },
 	{ "attach_types", test_attach_types },
 	{ "prog_types", test_prog_types },

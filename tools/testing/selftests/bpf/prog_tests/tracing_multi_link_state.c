@@ -272,17 +272,31 @@ static void *load_module_x(void *arg)
 	return NULL;
 }
 
+static int load_single(const char *func)
+{
+	LIBBPF_OPTS(bpf_prog_load_opts, opts, .expected_attach_type = BPF_TRACE_FENTRY);
+
+	opts.attach_btf_obj_fd = multi_module_fd(MODULE_X);
+	opts.attach_btf_id = multi_func_id(func);
+	return multi_load_empty(BPF_PROG_TYPE_TRACING, &opts);
+}
+
 /* Its __init code is about to be freed. */
 static void refuse_init(struct tracing_multi_link *skel)
 {
 	struct multi_targets t;
+	int fd;
 
 	if (!multi_wait_count(&skel->bss->modules_waiting, 1, "module is live") ||
-	    !multi_set(&t, "bpf_fentry_test1", MODULE_X ":bpf_test_modorder_retx", NULL))
+	    !multi_set(&t, "bpf_fentry_test1", MODULE_X ":bpf_test_modorder_retx",
+		       MODULE_X ":bpf_test_modorder_x_init", NULL))
 		return;
-	multi_attached(skel->progs.entry, &t, "another function of the module");
-	if (multi_add(&t, MODULE_X ":bpf_test_modorder_x_init"))
-		multi_refused(skel->progs.entry, &t, -ENOENT, 2, "__init");
+	multi_refused(skel->progs.entry, &t, -ENOENT, 2, "__init");
+	fd = load_single(MODULE_X ":bpf_test_modorder_retx");
+	if (ASSERT_OK_FD(fd, "single, not __init"))
+		close(fd);
+	ASSERT_EQ(load_single(MODULE_X ":bpf_test_modorder_x_init"), -ENOENT, "single, __init");
+	ASSERT_EQ(skel->bss->modules_waited, 0, "still loading");
 }
 
 static void test_module_init(void)

@@ -7,6 +7,7 @@
  */
 #include <test_progs.h>
 #include <linux/userfaultfd.h>
+#include <poll.h>
 #include <sys/eventfd.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
@@ -16,6 +17,7 @@
 #define NR_TOGGLES 70
 #define NR_TOGGLES_LONG 10000
 
+#define ASK_MS 60000
 #define WAIT_STEPS 1000
 #define WAIT_STEP_US 20000
 
@@ -567,6 +569,7 @@ static void detach_asleep(int uffd, void *page, void (*detach)(void))
 		.src = (unsigned long)content,
 		.len = sizeof(content),
 	};
+	struct pollfd asked = { .fd = uffd, .events = POLLIN };
 	struct uffd_msg msg;
 	pthread_t thread;
 	int i;
@@ -574,6 +577,8 @@ static void detach_asleep(int uffd, void *page, void (*detach)(void))
 	if (!ASSERT_OK(pthread_create(&thread, NULL, call_once, NULL), "pthread_create"))
 		return;
 	/* until the program asks for the page */
+	if (!ASSERT_EQ(poll(&asked, 1, ASK_MS), 1, "the program ran"))
+		goto join;
 	ASSERT_EQ(read(uffd, &msg, sizeof(msg)), sizeof(msg), "fault");
 	ASSERT_EQ(skel->bss->before_sleep, 1, "asleep");
 	detach();
@@ -583,6 +588,7 @@ static void detach_asleep(int uffd, void *page, void (*detach)(void))
 	ASSERT_EQ(skel->bss->after_sleep, 0, "still asleep");
 
 	ASSERT_OK(ioctl(uffd, UFFDIO_COPY, &copy), "UFFDIO_COPY");
+join:
 	pthread_join(thread, NULL);
 	check_went_on();
 	multi_wait_for(sleep_images, 0, "image is freed");

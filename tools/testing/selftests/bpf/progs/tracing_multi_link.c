@@ -25,9 +25,9 @@ struct multi_seen at_modify[MAX_TARGETS];
 __u64 strays;
 __u64 single_entry_hits, single_exit_hits, single_modify_hits, lsm_hits;
 __u64 copied;
-/* a module's loading waits until module_go */
+/* a module's loading waits until module_go; and what then has waited */
 int module_go;
-__u64 modules_waiting;
+__u64 modules_waiting, modules_waited;
 
 static __always_inline bool is_ours(void)
 {
@@ -262,5 +262,6 @@ int module_wait(void *ctx)
 		return 0;
 	__sync_fetch_and_add(&modules_waiting, 1);
 	bpf_loop(WAIT_ROUNDS, wait_round, NULL, 0);
+	__sync_fetch_and_add(&modules_waited, 1);
 	return 0;
 }
