@@ -6,6 +6,7 @@
  * functions that the given globs match.
  */
 #define _GNU_SOURCE
+#include <ctype.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <getopt.h>
@@ -21,6 +22,7 @@
 #include <unistd.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <sys/types.h>
 #include <sys/wait.h>
 
@@ -35,6 +37,9 @@
 
 /* how long a command that is to end may take for it */
 #define END_CMD_SECS	3
+
+/* inode of the initial pid namespace in nsfs, PROC_PID_INIT_INO of the kernel */
+#define INIT_PID_NS_INO	0xEFFFFFFC
 
 struct func {
 	char *module;		/* NULL if it's in vmlinux */
@@ -100,14 +105,15 @@ static void usage(FILE *f)
 	fprintf(f,
 		"Usage: functop [OPTION]... GLOB... [-- COMMAND [ARG]...]\n"
 		"Count and time the calls of all kernel functions that match a GLOB, and the\n"
-		"errors that they return, until COMMAND ends, SECS are over or Ctrl-C is pressed.\n"
+		"errors that they return, until COMMAND ends, SECS are over or Ctrl-C is pressed;\n"
+		"COMMAND is ended then. Calls are counted whoever makes them, unless -p is given.\n"
 		"\n"
 		"GLOB: 'vfs_*', 'tcp_sendmsg', 'ext4:ext4_*' for those of a module, '*:*_init'\n"
 		"for the kernel's and all modules', '!vfs_read*' for those to leave out.\n"
 		"\n"
 		"  -d, --duration SECS   stop after SECS seconds\n"
 		"  -i, --interval SECS   show the table every SECS seconds, too\n"
-		"  -p, --pid PID         only calls made by process PID\n"
+		"  -p, --pid PID         only calls made by process PID (all of its threads)\n"
 		"  -m, --module MODULE   GLOBs are those of MODULE's functions\n"
 		"  -r, --ret             tell which errors were returned, and how often\n"
 		"  -H, --hist            show how long the calls of each function took\n"
@@ -119,7 +125,7 @@ static void usage(FILE *f)
 		"negative value of a signed integer type, or an error pointer.\n"
 		"\n"
 		"Examples:\n"
-		"    functop 'vfs_*' -- ls -l /             # what a command does\n"
+		"    functop 'vfs_*' -- ls -l /             # while a command runs\n"
 		"    functop -i 1 'tcp_*' 'udp_*'           # refresh the table every second\n"
 		"    functop -d 10 -p 123 --ret '__x64_sys_*'\n"
 		"    functop -d 10 -m ext4 --json '*' | jq .functions\n");
@@ -208,8 +214,34 @@ static int parse_secs(const char *arg, double *secs)
 	return 0;
 }
 
+/* The process that a thread is of, 0 if that can't be found out */
+static pid_t tgid_of(pid_t pid)
+{
+	char path[64], line[256];
+	pid_t tgid = 0;
+	FILE *f;
+
+	snprintf(path, sizeof(path), "/proc/%d/status", pid);
+	f = fopen(path, "r");
+	if (!f)
+		return 0;
+	while (fgets(line, sizeof(line), f) && sscanf(line, "Tgid: %d", &tgid) != 1)
+		;
+	fclose(f);
+	return tgid;
+}
+
+/* BPF programs see the ids of this one. */
+static bool in_init_pid_ns(void)
+{
+	struct stat st;
+
+	return stat("/proc/self/ns/pid", &st) || st.st_ino == INIT_PID_NS_INO;
+}
+
 static int parse_pid(const char *arg, pid_t *pid)
 {
+	pid_t tgid;
 	char *end;
 	long val;
 
@@ -221,6 +253,15 @@ static int parse_pid(const char *arg, pid_t *pid)
 	}
 	if (kill(val, 0) && errno == ESRCH) {
 		warn("there is no process %ld", val);
+		return -EINVAL;
+	}
+	tgid = tgid_of(val);
+	if (tgid && tgid != val) {
+		warn("%ld is a thread of process %d", val, tgid);
+		return -EINVAL;
+	}
+	if (!in_init_pid_ns()) {
+		warn("-p needs the initial pid namespace");
 		return -EINVAL;
 	}
 
@@ -611,12 +652,34 @@ static int create_inner_map(const struct bpf_map *outer, const char *name, size_
 	return err;
 }
 
+/* The highest number of a CPU, and 1: there may be numbers without a CPU. */
+static int nr_cpu_ids(void)
+{
+	char list[4096] = "";
+	int len, last = -1;
+	FILE *f;
+
+	f = fopen("/sys/devices/system/cpu/possible", "r");
+	if (!f)
+		return -errno;
+	if (fgets(list, sizeof(list), f)) {
+		/* such as "0,2-3" */
+		len = strcspn(list, "\n");
+		while (len && isdigit(list[len - 1]))
+			len--;
+		if (sscanf(list + len, "%d", &last) != 1)
+			last = -1;
+	}
+	fclose(f);
+	return last < 0 ? -EINVAL : last + 1;
+}
+
 static int create_maps(struct functop_bpf *skel)
 {
 	size_t i;
 	int err;
 
-	cpus = libbpf_num_possible_cpus();
+	cpus = nr_cpu_ids();
 	if (cpus < 0)
 		return cpus;
 
@@ -1322,6 +1385,10 @@ int main(int argc, char **argv)
 	}
 
 	err = run(skel, started);
+	if (!err && (fflush(stdout) || ferror(stdout))) {
+		warn("can't write all of the output");
+		err = -EIO;
+	}
 
 out:
 	if (stats)

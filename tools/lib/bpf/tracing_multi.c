@@ -348,7 +348,8 @@ static int arg_size(const struct btf *btf, __u32 type_id)
 		return 0;
 	if (btf_is_ptr(t))
 		return 8;
-	if (btf_is_int(t) || btf_is_any_enum(t) || btf_is_composite(t))
+	/* a structure, but no union */
+	if (btf_is_int(t) || btf_is_any_enum(t) || btf_is_struct(t))
 		return t->size;
 	return -EINVAL;
 }

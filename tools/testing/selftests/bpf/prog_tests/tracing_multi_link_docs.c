@@ -73,7 +73,7 @@ static struct bpf_link *attach_names(const struct bpf_program *prog, const char 
 {
 	LIBBPF_OPTS(bpf_tracing_multi_opts, opts);
 	struct bpf_link *link;
-	__u32 bad_idx;
+	__u32 bad_idx = ~0U;
 
 	opts.syms = names;
 	opts.cnt = cnt;

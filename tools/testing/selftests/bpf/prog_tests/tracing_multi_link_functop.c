@@ -951,6 +951,51 @@ static void test_bad_input(void)
 		      "vfs_read", "no_such_function", NULL);
 }
 
+static pthread_mutex_t thread_ends = PTHREAD_MUTEX_INITIALIZER;
+static int thread_id;
+
+static void *wait_end(void *arg)
+{
+	__atomic_store_n(&thread_id, gettid(), __ATOMIC_SEQ_CST);
+	pthread_mutex_lock(&thread_ends);
+	pthread_mutex_unlock(&thread_ends);
+	return NULL;
+}
+
+/* What isn't the id of a process where BPF programs look at it */
+static void test_bad_pid(void)
+{
+	char pid[16], why[64];
+	pthread_t thread;
+
+	pthread_mutex_lock(&thread_ends);
+	thread_id = 0;
+	if (ASSERT_OK(pthread_create(&thread, NULL, wait_end, NULL), "pthread_create")) {
+		while (!__atomic_load_n(&thread_id, __ATOMIC_SEQ_CST))
+			sched_yield();
+		snprintf(pid, sizeof(pid), "%d", thread_id);
+		snprintf(why, sizeof(why), "%d is a thread of process %d", thread_id, getpid());
+		functop_fails(2, why, "-p", pid, "vfs_read", NULL);
+		pthread_mutex_unlock(&thread_ends);
+		pthread_join(thread, NULL);
+	} else {
+		pthread_mutex_unlock(&thread_ends);
+	}
+}
+
+static void full_stdout(void)
+{
+	dup2(open("/dev/full", O_WRONLY), STDOUT_FILENO);
+}
+
+static void test_full_disk(void)
+{
+	functop_setup = full_stdout;
+	functop_fails(1, "can't write all of the output", "-d", "0.01", "vfs_read", NULL);
+	functop_fails(1, "can't write all of the output", "-j", "-d", "0.01", "vfs_read", NULL);
+	functop_setup = NULL;
+}
+
 static void drop_caps(void)
 {
 	prctl(PR_CAPBSET_DROP, CAP_BPF);
@@ -1024,6 +1069,10 @@ static void test_help(void)
 
 void serial_test_tracing_multi_link_functop(void)
 {
+	if (!env.has_testmod) {
+		test__skip();
+		return;
+	}
 	if (test__start_subtest("counts"))
 		test_counts();
 	if (test__start_subtest("plain_json"))
@@ -1050,6 +1099,10 @@ void serial_test_tracing_multi_link_functop(void)
 		test_duration();
 	if (test__start_subtest("bad_input"))
 		test_bad_input();
+	if (test__start_subtest("bad_pid"))
+		test_bad_pid();
+	if (test__start_subtest("full_disk"))
+		test_full_disk();
 	if (test__start_subtest("no_permission"))
 		test_no_permission();
 	if (test__start_subtest("no_feature"))

@@ -797,6 +797,8 @@ static void test_messages(void)
 		      "its signature isn't supported (-22)");
 	check_refused(prog, "vmlinu?:_printk", NULL, ENOENT,
 		      "among 1 matched by 'vmlinu?:_printk'", "': 1 of unsupported signature");
+	check_refused(prog, "bpf_testmod:bpf_testmod_limit_unio?", NULL, ENOENT,
+		      "among 1 matched by", "': 1 of unsupported signature");
 	check_refused(skel->progs.sleepable, "bpf_fentry_test2", NULL, EINVAL,
 		      "can't attach to bpf_fentry_test2", "or not if they sleep");
 	check_refused(skel->progs.modify, "bpf_fentry_test2", NULL, EINVAL,
@@ -1083,7 +1085,8 @@ static void test_module_reload(void)
 		/* what is gone is left out, or named */
 		ASSERT_EQ(try_attach("*:bpf_test_modorder_retx,bpf_fentry_test1*"), 1, "left out");
 		check_refused(skel->progs.entry, RETX ",bpf_fentry_test1*", NULL, ENOENT,
-			      "can't attach to " RETX, "it isn't traceable, or gone");
+			      "module '" MODULE_X "' isn't loaded", "");
+		ASSERT_EQ(try_attach("bpf_test_modorder_retx"), 0, "name, unloaded");
 	}
 }
 
