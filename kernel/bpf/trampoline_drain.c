@@ -8,7 +8,7 @@
  * sleeps in the function. But when the program of a multi link is replaced by another
  * one, no call of a function shall be missed by both. So the old image drains: it goes
  * on, and holds all its programs, until the last task has left it, or until one of the
- * links is detached from the function.
+ * links is detached from the function (if the image is shared, from all functions).
  */
 #include "trampoline.h"
 

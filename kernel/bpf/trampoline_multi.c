@@ -14,6 +14,7 @@
 #include <linux/bpf_tramp_multi.h>
 #include <linux/bsearch.h>
 #include <linux/ftrace.h>
+#include <linux/module.h>
 #include <linux/sched.h>
 #include <linux/sched/signal.h>
 #include <linux/sort.h>
@@ -281,7 +282,18 @@ static void slots_commit(struct multi_slot *slots, u32 cnt, bool detach)
 	}
 }
 
-/* Whatever a function may go on calling, for ever, has to stay. */
+/* The link has a reference to it, but not for long. */
+static void slot_keep_module(const struct multi_slot *slot)
+{
+	struct module *mod;
+
+	guard(preempt)();
+	mod = __module_address((unsigned long)slot->entry->trampoline->func.addr);
+	if (mod)
+		__module_get(mod);
+}
+
+/* Whatever a function may go on calling, for ever, has to stay, and so has the function. */
 static void slot_keep(struct multi_slot *slot, struct bpf_tramp_multi_link *mlink)
 {
 	WARN_ONCE(1, "BPF program %u stays attached: error %d\n",
@@ -294,6 +306,7 @@ static void slot_keep(struct multi_slot *slot, struct bpf_tramp_multi_link *mlin
 	bpf_tramp_shared_images_retire(&mlink->link);
 	mlink->cookies = NULL;
 	bpf_prog_inc(mlink->link.prog);
+	slot_keep_module(slot);
 	refcount_inc(&slot->entry->trampoline->refcnt);
 }
 
@@ -669,9 +682,10 @@ static void multi_unlink_chunks(struct bpf_tramp_multi_link *mlink, u32 nr)
  * @bad_entry: set to the index of the first entry that refused the program, if
  *	one did; indices are those at the time of the call
  *
- * All or nothing: if it fails, no entry is attached, and all trampolines of
- * entries are still the caller's to put. If it succeeds, an entry that was left
- * out has its trampoline put here.
+ * All or nothing: if it fails, no entry is attached (unless there is no memory for
+ * detaching those that were, for which there is a warning, or ftrace dies), and all
+ * trampolines of entries are still the caller's to put. If it succeeds, an entry
+ * that was left out has its trampoline put here.
  *
  * Context: process context, may sleep, takes all trampoline locks for the time
  * that a chunk of entries takes. Can be interrupted by a fatal signal.
@@ -836,7 +850,8 @@ static void multi_undo_update(struct bpf_tramp_multi_link *mlink, struct bpf_pro
  * that start run the new one, and the caller has the old program's reference, as it has
  * that of @prog if this fails. While calls in flight need a program, it stays loaded.
  *
- * All or nothing, unless ftrace dies; but while this runs, some calls run the one and
+ * All or nothing, unless ftrace dies, or there is no memory for going back, for which
+ * there is a warning; but while this runs, some calls run the one and
  * others the other.
  *
  * Context: process context, may sleep, takes all trampoline locks for the time that
