@@ -1,0 +1,189 @@
+// SPDX-License-Identifier: GPL-2.0
+/* What happens if a program can't be detached, since there is no memory for the image
+ * that its function needs without it: the kernel waits for some, warns, and keeps all
+ * that the function goes on using. Run only if TRACING_MULTI_WARN is in the environment,
+ * since a warning is what a kernel may be set to panic on.
+ */
+#include <test_progs.h>
+#include "tracing_multi_helpers.h"
+#include "tracing_multi_stress.skel.h"
+
+#define FAILSLAB "/sys/kernel/debug/failslab"
+#define MODULE_X "bpf_test_modorder_x"
+
+static struct tracing_multi_stress *skel;
+
+/* Close fd while no slab can be allocated. */
+static void close_without_memory(int fd)
+{
+	int fail_fd = open("/proc/self/make-it-fail", O_WRONLY | O_CLOEXEC);
+	int err = 0;
+
+	if (!ASSERT_OK_FD(fail_fd, "make-it-fail"))
+		return;
+	/* of tasks that ask for it */
+	if (ASSERT_TRUE(multi_write_file(FAILSLAB, "task-filter", "Y") &&
+			multi_write_file(FAILSLAB, "interval", "1") &&
+			multi_write_file(FAILSLAB, "times", "-1") &&
+			multi_write_file(FAILSLAB, "probability", "100"), "failslab")) {
+		if (write(fail_fd, "1", 1) != 1)
+			err = errno;
+		close(fd);
+		if (write(fail_fd, "0", 1) != 1)
+			err = errno;
+	}
+	ASSERT_OK(err, "make-it-fail");
+	close(fail_fd);
+	multi_write_file(FAILSLAB, "probability", "0");
+	multi_write_file(FAILSLAB, "times", "1");
+	multi_write_file(FAILSLAB, "task-filter", "N");
+}
+
+static __u32 prog_id(const struct bpf_program *prog)
+{
+	struct bpf_prog_info info = {};
+	__u32 len = sizeof(info);
+
+	ASSERT_OK(bpf_prog_get_info_by_fd(bpf_program__fd(prog), &info, &len), "prog info");
+	return info.id;
+}
+
+static void check_loaded(__u32 id, const char *name)
+{
+	int fd = bpf_prog_get_fd_by_id(id);
+
+	if (ASSERT_OK_FD(fd, name))
+		close(fd);
+}
+
+static __u64 hits_of(__u64 *cnt)
+{
+	*cnt = 0;
+	multi_test_run(skel->progs.run_fentry_tests, NULL);
+	return *cnt;
+}
+
+static void test_single(void)
+{
+	struct bpf_link *stays, *goes;
+	__u64 *hits = &skel->bss->toggle_hits;
+	__u32 id = prog_id(skel->progs.toggle_single_exit);
+	int fd;
+
+	stays = bpf_program__attach(skel->progs.toggle_single_exit);
+	goes = bpf_program__attach(skel->progs.toggle_single_entry);
+	if (!ASSERT_OK_PTR(stays, "attach fexit") || !ASSERT_OK_PTR(goes, "attach fentry"))
+		return;
+	ASSERT_EQ(hits_of(hits), 2, "both");
+	fd = dup(bpf_link__fd(stays));
+	bpf_link__destroy(stays);
+	bpf_program__unload(skel->progs.toggle_single_exit);
+	close_without_memory(fd);
+
+	multi_settle(skel->progs.count_exit);
+	ASSERT_EQ(hits_of(hits), 2, "both still");
+	check_loaded(id, "program that stays");
+	/* that needs no image */
+	bpf_link__destroy(goes);
+	ASSERT_EQ(hits_of(hits), 0, "none");
+	goes = bpf_program__attach(skel->progs.toggle_single_entry);
+	ASSERT_EQ(hits_of(hits), 1, "attached again");
+	bpf_link__destroy(goes);
+}
+
+static bool set_targets(struct multi_targets *t)
+{
+	return multi_set(t, "bpf_fentry_test1", "bpf_fentry_test2", "bpf_fentry_test3",
+			 MODULE_X ":bpf_test_modorder_retx", NULL);
+}
+
+static int try_unload(void)
+{
+	return delete_module(MODULE_X, O_NONBLOCK) ? -errno : 0;
+}
+
+static void check_multi(void)
+{
+	__u32 id = prog_id(skel->progs.count_exit);
+	__u64 *hits = &skel->bss->exit_hits[0];
+	struct multi_targets t;
+	int goes_fd, fd;
+
+	if (!set_targets(&t))
+		return;
+	goes_fd = multi_link(skel->progs.count_entry, &t, "attach fentry");
+	fd = multi_link(skel->progs.count_exit, &t, "attach fexit");
+	if (goes_fd < 0 || fd < 0)
+		return;
+	ASSERT_EQ(hits_of(hits), 3, "attached");
+	bpf_program__unload(skel->progs.count_exit);
+	close_without_memory(fd);
+
+	multi_settle(skel->progs.toggle_exit);
+	ASSERT_EQ(hits_of(hits), 3, "attached still");
+	check_loaded(id, "program that stays");
+	multi_unlink(&goes_fd);
+	ASSERT_EQ(hits_of(hits), 0, "detached");
+	/* no link has it any more */
+	ASSERT_EQ(try_unload(), -EWOULDBLOCK, "module of a function that went on");
+	fd = multi_link(skel->progs.toggle_exit, &t, "attach again");
+	ASSERT_EQ(hits_of(&skel->bss->toggle_hits), 3, "attached again");
+	multi_unlink(&fd);
+	ASSERT_EQ(hits_of(&skel->bss->toggle_hits), 0, "detached again");
+}
+
+static void test_multi(void)
+{
+	/* it is never unloaded */
+	if (ASSERT_OK(multi_load_module(MODULE_X ".ko", ""), "load_module"))
+		check_multi();
+}
+
+static bool setup(void)
+{
+	return multi_init() && multi_faults_begin();
+}
+
+static void teardown(void)
+{
+	multi_faults_end();
+	multi_fini();
+}
+
+static bool setup_each(void)
+{
+	skel = tracing_multi_stress__open_and_load();
+	if (!ASSERT_OK_PTR(skel, "open_and_load"))
+		return false;
+	skel->bss->pid = getpid();
+	return true;
+}
+
+static void teardown_each(void)
+{
+	tracing_multi_stress__destroy(skel);
+	skel = NULL;
+}
+
+static const struct multi_subtest subtests[] = {
+	{ "single", test_single },
+	{ "multi", test_multi },
+};
+
+static const struct multi_suite suite = {
+	.subtests = subtests,
+	.cnt = ARRAY_SIZE(subtests),
+	.setup = setup,
+	.teardown = teardown,
+	.setup_each = setup_each,
+	.teardown_each = teardown_each,
+};
+
+void serial_test_tracing_multi_link_stays(void)
+{
+	if (!getenv("TRACING_MULTI_WARN")) {
+		test__skip();
+		return;
+	}
+	multi_run_suite(&suite);
+}
