@@ -567,8 +567,10 @@ static void run_many(const struct many_call *call, int min_last, bool own_images
 		multi_get_state(&m.before);
 		if (multi_faults_begin()) {
 			ASSERT_GT(fail_each_many(&m), min_last, "points");
-			/* some are survived by trying in another way */
-			ASSERT_GE(m.failures, call->survives ? 0 : m.points * 9 / 10, "failures");
+			/* Some are survived by trying in another way, most of all the pages
+			 * of a new slab: fewer do, too. Less full slabs have more of these.
+			 */
+			ASSERT_GE(m.failures, call->survives ? 0 : m.points * 4 / 5, "failures");
 			if (own_images && !call->survives)
 				ASSERT_GE(m.late, m.failures / 2, "failures after changes");
 		}
