@@ -31,9 +31,9 @@
  *	direct_mutex (ftrace.c) -> ftrace_lock (ftrace.c) -> text_mutex
  *	ext_mutex of a program that is extended
  * but ftrace holds direct_mutex when it asks for a change: it may only try to
- * get the trampoline's lock then, and the others are taken under both. On riscv, where all CPUs are stopped to patch
- * text, cpu_hotplug_lock comes right before text_mutex, and on s390, where they are
- * interrupted afterwards, in its place.
+ * get the trampoline's lock then, and the others are taken under both. On riscv, where
+ * all CPUs are stopped to patch text, cpu_hotplug_lock comes right before text_mutex,
+ * and on s390, where they are interrupted afterwards, in its place.
  */
 void bpf_trampoline_lock(struct bpf_trampoline *tr);
 void bpf_trampoline_unlock(struct bpf_trampoline *tr);

@@ -851,8 +851,7 @@ static void multi_undo_update(struct bpf_tramp_multi_link *mlink, struct bpf_pro
  * that of @prog if this fails. While calls in flight need a program, it stays loaded.
  *
  * All or nothing, unless ftrace dies, or there is no memory for going back, for which
- * there is a warning; but while this runs, some calls run the one and
- * others the other.
+ * there is a warning; but while this runs, some calls run the one and others the other.
  *
  * Context: process context, may sleep, takes all trampoline locks for the time that
  * a chunk of entries takes. One at a time for a link. Can be interrupted by a fatal

@@ -72,11 +72,14 @@ static void test_single(void)
 
 	stays = bpf_program__attach(skel->progs.toggle_single_exit);
 	goes = bpf_program__attach(skel->progs.toggle_single_entry);
+	skel->links.toggle_single_exit = stays;
+	skel->links.toggle_single_entry = goes;
 	if (!ASSERT_OK_PTR(stays, "attach fexit") || !ASSERT_OK_PTR(goes, "attach fentry"))
 		return;
 	ASSERT_EQ(hits_of(hits), 2, "both");
 	fd = dup(bpf_link__fd(stays));
 	bpf_link__destroy(stays);
+	skel->links.toggle_single_exit = NULL;
 	bpf_program__unload(skel->progs.toggle_single_exit);
 	close_without_memory(fd);
 
@@ -86,9 +89,8 @@ static void test_single(void)
 	/* that needs no image */
 	bpf_link__destroy(goes);
 	ASSERT_EQ(hits_of(hits), 0, "none");
-	goes = bpf_program__attach(skel->progs.toggle_single_entry);
+	skel->links.toggle_single_entry = bpf_program__attach(skel->progs.toggle_single_entry);
 	ASSERT_EQ(hits_of(hits), 1, "attached again");
-	bpf_link__destroy(goes);
 }
 
 static bool set_targets(struct multi_targets *t)

@@ -620,10 +620,11 @@ static bool attach_single_sleeping(void)
 	struct bpf_link *link;
 
 	link = bpf_program__attach(skel->progs.sleep_single_entry);
-	if (!ASSERT_OK_PTR(link, "attach") ||
-	    !ASSERT_OK(bpf_link_get_info_by_fd(bpf_link__fd(link), &info, &len), "info"))
+	if (!ASSERT_OK_PTR(link, "attach"))
 		return false;
 	skel->links.sleep_single_entry = link;
+	if (!ASSERT_OK(bpf_link_get_info_by_fd(bpf_link__fd(link), &info, &len), "info"))
+		return false;
 	multi_own_image_key(info.tracing.target_obj_id, info.tracing.target_btf_id, sleep_image,
 			    sizeof(sleep_image));
 	return true;
