@@ -34,7 +34,7 @@ struct bpf_tramp_ip_cookie {
  * and bpf_get_attach_cookie() finds the cookie of the function it's called for.
  */
 struct bpf_tramp_multi_cookies {
-	struct rcu_head rcu;
+	struct bpf_tramp_rcu rcu;
 	u64 cookie;
 	u32 cnt;
 	struct bpf_tramp_ip_cookie by_ip[];

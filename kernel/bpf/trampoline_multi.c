@@ -12,6 +12,7 @@
  */
 #include <linux/bpf.h>
 #include <linux/bpf_tramp_multi.h>
+#include <linux/bpf_verifier.h>
 #include <linux/bsearch.h>
 #include <linux/ftrace.h>
 #include <linux/module.h>
@@ -21,8 +22,8 @@
 
 #include "trampoline.h"
 
-/* As many as x86 and riscv patch in one go. Where functions are patched one by one,
- * which takes long, one: others need the locks, too.
+/* As many as x86 and riscv patch in one go. Where ftrace can't update many, which takes
+ * long then, one: others need the locks, too.
  */
 #define MULTI_CHUNK	(IS_ENABLED(CONFIG_DYNAMIC_FTRACE_DIRECT_UPDATE) ? 256 : 1)
 
@@ -282,13 +283,20 @@ static void slots_commit(struct multi_slot *slots, u32 cnt, bool detach)
 	}
 }
 
-/* The link has a reference to it, but not for long. */
-static void slot_keep_module(const struct multi_slot *slot)
+/* What the function is part of: the link has a reference to it, but not for long. */
+static void slot_keep_owner(const struct multi_slot *slot)
 {
+	const struct bpf_trampoline *tr = slot->entry->trampoline;
 	struct module *mod;
+	u32 obj_id;
 
+	if (bpf_trampoline_key_is_prog(tr->key)) {
+		bpf_trampoline_unpack_key(tr->key, &obj_id, NULL);
+		bpf_prog_by_id(obj_id);
+		return;
+	}
 	guard(preempt)();
-	mod = __module_address((unsigned long)slot->entry->trampoline->func.addr);
+	mod = __module_address((unsigned long)tr->func.addr);
 	if (mod)
 		__module_get(mod);
 }
@@ -306,7 +314,7 @@ static void slot_keep(struct multi_slot *slot, struct bpf_tramp_multi_link *mlin
 	bpf_tramp_shared_images_retire(&mlink->link);
 	mlink->cookies = NULL;
 	bpf_prog_inc(mlink->link.prog);
-	slot_keep_module(slot);
+	slot_keep_owner(slot);
 	refcount_inc(&slot->entry->trampoline->refcnt);
 }
 
@@ -561,30 +569,19 @@ u64 notrace bpf_tramp_multi_cookie(const struct bpf_tramp_multi_cookies *cookies
 
 static void cookies_free_rcu(struct rcu_head *rcu)
 {
-	kvfree(container_of(rcu, struct bpf_tramp_multi_cookies, rcu));
-}
-
-static void cookies_free_rcu_tasks_trace(struct rcu_head *rcu)
-{
-	call_rcu_tasks(rcu, cookies_free_rcu);
+	kvfree(container_of(rcu, struct bpf_tramp_multi_cookies, rcu.rcu));
 }
 
 /**
  * bpf_trampoline_multi_free - free what belongs to a multi link that is detached
  * @mlink: link, whose trampolines have been put
  *
- * The cookies go when the programs may: sleepable ones are protected by RCU tasks
- * trace, the way from the function to a program in the image by RCU tasks.
- *
- * FIXME: nothing protects the way from one sleepable program to the next one in an
- * image: a task can be on it when the former grace period ends, and end the latter
- * by sleeping in the next one. This holds for programs and images, too, with single
- * links as well.
+ * The cookies go when the programs may.
  */
 void bpf_trampoline_multi_free(struct bpf_tramp_multi_link *mlink)
 {
 	if (mlink->cookies)
-		call_rcu_tasks_trace(&mlink->cookies->rcu, cookies_free_rcu_tasks_trace);
+		bpf_tramp_call_rcu(&mlink->cookies->rcu, cookies_free_rcu);
 	kvfree(mlink->by_ip);
 	kvfree(mlink->entries);
 }
@@ -854,8 +851,8 @@ static void multi_undo_update(struct bpf_tramp_multi_link *mlink, struct bpf_pro
  * there is a warning; but while this runs, some calls run the one and others the other.
  *
  * Context: process context, may sleep, takes all trampoline locks for the time that
- * a chunk of entries takes. One at a time for a link. Can be interrupted by a fatal
- * signal.
+ * a chunk of entries takes, and once, at the start and before going back, for a walk over
+ * all entries. One at a time for a link. Can be interrupted by a fatal signal.
  *
  * Return: 0; -EBUSY if @prog is attached to one of the functions by another link;
  * -ENOMEM, -EPERM (bpf_jit_limit), -E2BIG (there is no room for what @prog needs);

@@ -109,9 +109,10 @@ static bool recipe_add_links(struct bpf_tramp_recipe *recipe, const struct bpf_t
 	return true;
 }
 
-/* The image may go by the return address only if nobody modifies it. An IPMODIFY
- * user says so, a kprobe that overrides the function with a return value doesn't,
- * but is only possible on functions where errors may be injected.
+/* The image may go by the return address only if nobody modifies it. A live patch says
+ * so, and so does the first kprobe with a post handler; a kprobe that overrides the
+ * function with a return value doesn't, but is only possible on functions where errors may
+ * be injected.
  */
 static bool return_addr_is_sure(const struct bpf_trampoline *tr, u32 flags)
 {

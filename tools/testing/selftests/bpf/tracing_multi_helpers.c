@@ -492,14 +492,19 @@ __u32 multi_link_prog_id(int fd)
 	return info.prog_id;
 }
 
-int multi_load_empty(enum bpf_prog_type type, struct bpf_prog_load_opts *opts)
+int multi_load_named(enum bpf_prog_type type, const char *name, struct bpf_prog_load_opts *opts)
 {
 	const struct bpf_insn insns[] = {
 		BPF_MOV64_IMM(BPF_REG_0, 0),
 		BPF_EXIT_INSN(),
 	};
 
-	return bpf_prog_load(type, NULL, "GPL", insns, ARRAY_SIZE(insns), opts);
+	return bpf_prog_load(type, name, "GPL", insns, ARRAY_SIZE(insns), opts);
+}
+
+int multi_load_empty(enum bpf_prog_type type, struct bpf_prog_load_opts *opts)
+{
+	return multi_load_named(type, NULL, opts);
 }
 
 __u32 multi_prog_id(const struct bpf_program *prog)
@@ -564,6 +569,11 @@ const char *multi_tracefs(void)
 	static const char *const dir = "/sys/kernel/tracing";
 
 	return access("/sys/kernel/tracing/trace", F_OK) ? "/sys/kernel/debug/tracing" : dir;
+}
+
+int multi_lines(const char *path, const char *word)
+{
+	return count_lines(path, word, "");
 }
 
 int multi_tracefs_lines(const char *file)

@@ -122,17 +122,19 @@ int multi_link_count(int fd);
 __u32 multi_link_prog_id(int fd);
 /* A program that does nothing: its fd or a negative errno. */
 int multi_load_empty(enum bpf_prog_type type, struct bpf_prog_load_opts *opts);
+int multi_load_named(enum bpf_prog_type type, const char *name, struct bpf_prog_load_opts *opts);
 __u32 multi_prog_id(const struct bpf_program *prog);
 
 /* BPF_PROG_TEST_RUN, of a tc program with a packet; the value returned is optional. */
 bool multi_test_run(const struct bpf_program *prog, __u32 *retval);
 bool multi_test_run_tc(const struct bpf_program *prog, __u32 *retval);
 
-/* The directory that is tracefs; lines of a file there; images of trampolines whose keys
- * start with key.
+/* The directory that is tracefs; lines of a file there; lines of a file with a word in them;
+ * images of trampolines whose keys start with key.
  */
 const char *multi_tracefs(void);
 int multi_tracefs_lines(const char *file);
+int multi_lines(const char *path, const char *word);
 int multi_images(const char *key);
 int multi_enabled_functions(void);
 int multi_all_images(void);

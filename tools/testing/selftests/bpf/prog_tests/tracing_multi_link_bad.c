@@ -256,9 +256,41 @@ static void check_alias(const struct bpf_program *prog, struct multi_targets t)
 	multi_attached(prog, &t, "second id alone");
 }
 
+/* The last two of t are one function: the second of them is left out, its cookie, too. */
+static void check_alias_skipped(const struct bpf_program *prog, struct multi_targets t)
+{
+	struct bpf_link_info info = {};
+	__u64 cookies[MULTI_MAX] = {};
+	__u32 ids[MULTI_MAX] = {}, i, len = sizeof(info), found = 0;
+	union bpf_attr attr;
+	int fd;
+
+	for (i = 0; i < t.cnt; i++)
+		t.cookies[i] = i + 1;
+	t.use_cookies = true;
+	skip_attr(&attr, prog, &t);
+	fd = multi_create(&attr);
+	if (!ASSERT_OK_FD(fd, "without the alias"))
+		return;
+	info.tracing_multi.ids = ptr_to_u64(ids);
+	info.tracing_multi.cookies = ptr_to_u64(cookies);
+	info.tracing_multi.count = MULTI_MAX;
+	ASSERT_OK(bpf_link_get_info_by_fd(fd, &info, &len), "info");
+	ASSERT_EQ(info.tracing_multi.count, t.cnt - 1, "targets");
+	for (i = 0; i < t.cnt - 1; i++) {
+		if (ids[i] != t.ids[t.cnt - 2])
+			continue;
+		found++;
+		ASSERT_EQ(cookies[i], t.cookies[t.cnt - 2], "cookie of the first");
+	}
+	ASSERT_EQ(found, 1, "the first");
+	close(fd);
+}
+
 static void test_alias(void)
 {
 	struct multi_targets t = good;
+	__u32 id;
 
 	if (!multi_find_alias(&t.ids[t.cnt], &t.ids[t.cnt + 1])) {
 		test__skip();
@@ -267,6 +299,12 @@ static void test_alias(void)
 	t.cnt += 2;
 	check_alias(skel->progs.untyped, t);
 	check_alias(skel->progs.untyped_exit, t);
+	check_alias_skipped(skel->progs.untyped, t);
+	/* the other way round */
+	id = t.ids[t.cnt - 1];
+	t.ids[t.cnt - 1] = t.ids[t.cnt - 2];
+	t.ids[t.cnt - 2] = id;
+	check_alias_skipped(skel->progs.untyped, t);
 }
 
 static void test_bad_ids(void)

@@ -382,6 +382,53 @@ static void test_tail_callee(void)
 	fd = bpf_program__fd(match_skel->progs.sleepable);
 	ASSERT_EQ(bpf_map_update_elem(map_fd, &zero, &fd, 0), -EINVAL, "sleepable");
 	ASSERT_OK(bpf_map_delete_elem(map_fd, &zero), "delete");
+
+	/* the helper is for some of the functions with this prototype only */
+	map_fd = bpf_map__fd(match_skel->maps.jmp_file);
+	fd = bpf_program__fd(match_skel->progs.read_file);
+	ASSERT_OK(bpf_map_update_elem(map_fd, &zero, &fd, 0), "no helper");
+	fd = bpf_program__fd(match_skel->progs.use_d_path);
+	ASSERT_EQ(bpf_map_update_elem(map_fd, &zero, &fd, 0), -EINVAL, "helper");
+	ASSERT_OK(bpf_map_delete_elem(map_fd, &zero), "delete");
+}
+
+/* It sees what its caller would, also if only it asks. */
+static void run_tail_callee(const struct bpf_program *caller, const struct bpf_map *map,
+			    const struct bpf_program *callee)
+{
+	struct multi_targets t = { .use_cookies = true, .cookies = { 0x1234567890, 2 } };
+	int zero = 0, fd = bpf_program__fd(callee), link_fd;
+	unsigned long long addr = 0;
+
+	if (!ASSERT_OK(kallsyms_find("bpf_fentry_test1", &addr), "bpf_fentry_test1") ||
+	    !multi_add(&t, "bpf_fentry_test1") || !multi_add(&t, "bpf_fentry_shadow_test"))
+		return;
+	link_fd = multi_link(caller, &t, "attach");
+	if (link_fd < 0)
+		return;
+	memset(&match_skel->bss->seen, 0, sizeof(match_skel->bss->seen));
+	multi_test_run(match_skel->progs.run_fentry_tests, NULL);
+	ASSERT_EQ(match_skel->bss->seen.hits, 0, "no callee");
+
+	if (!ASSERT_OK(bpf_map_update_elem(bpf_map__fd(map), &zero, &fd, 0), "update"))
+		goto unlink;
+	multi_test_run(match_skel->progs.run_fentry_tests, NULL);
+	ASSERT_EQ(match_skel->bss->seen.hits, 1, "hits");
+	ASSERT_EQ(match_skel->bss->seen.ip, addr, "ip");
+	ASSERT_EQ(match_skel->bss->seen.cookie, t.cookies[0], "cookie");
+	ASSERT_EQ(match_skel->bss->seen.arg, 1, "arg");
+	ASSERT_OK(bpf_map_delete_elem(bpf_map__fd(map), &zero), "delete");
+unlink:
+	multi_unlink(&link_fd);
+}
+
+static void test_tail_callee_runs(void)
+{
+	match_skel->bss->pid = getpid();
+	run_tail_callee(match_skel->progs.tail_call, match_skel->maps.jmp_table,
+			match_skel->progs.tail_called);
+	run_tail_callee(match_skel->progs.tail_call_exit, match_skel->maps.jmp_exit,
+			match_skel->progs.tail_called_exit);
 }
 
 static bool load_for(struct bpf_program *prog, const struct bpf_program *for_prog,
@@ -429,6 +476,8 @@ void serial_test_tracing_multi_link_match(void)
 		test_tracing_each_other();
 	if (test__start_subtest("tail_callee"))
 		test_tail_callee();
+	if (test__start_subtest("tail_callee_runs"))
+		test_tail_callee_runs();
 out:
 	tracing_multi_match__destroy(match_skel);
 	tracing_multi_target__destroy(target);

@@ -26,6 +26,10 @@
 #define PATCH_MODULE "bpf_test_ipmodify"
 #define PATCH "/sys/kernel/livepatch/" PATCH_MODULE
 #define TESTMOD "bpf_testmod"
+#define TESTMOD_FILE "/sys/kernel/" TESTMOD
+
+/* of the first target of the module's links; the others follow */
+#define MODULE_COOKIE 0x100
 
 #define RETRIES 30000
 #define RETRY_US 2000
@@ -239,7 +243,7 @@ static int attach_module(int btf_fd)
 {
 	struct multi_targets t = entry_targets;
 	struct btf *btf;
-	int id;
+	int i, id;
 
 	btf = btf__load_from_kernel_by_id_split(multi_btf_obj_id(btf_fd), multi_vmlinux_btf());
 	if (!btf)
@@ -250,6 +254,9 @@ static int attach_module(int btf_fd)
 		return id;
 	t.ids[0] = id;
 	t.fds[0] = btf_fd;
+	for (i = 0; i < t.cnt; i++)
+		t.cookies[i] = MODULE_COOKIE + i;
+	t.use_cookies = true;
 	return multi_attach(skel->progs.toggled_module, &t);
 }
 
@@ -259,7 +266,7 @@ static int try_module_link(void)
 
 	if (btf_fd < 0)
 		return btf_fd;
-	err = hold_link(attach_module(btf_fd), &skel->bss->toggled_module_hits);
+	err = hold_link(attach_module(btf_fd), &skel->bss->module_hits);
 	close(btf_fd);
 	return err;
 }
@@ -276,6 +283,27 @@ static int step_module_link(struct racer *r)
 		wait_to_retry(i);
 	}
 	return stopped() ? 0 : err;
+}
+
+/* Calls the module's function, if it is there. */
+static int step_module_call(struct racer *r)
+{
+	int i, fd = -1;
+	char c;
+
+	for (i = 0; i < RETRIES && !stopped() && fd < 0; i++) {
+		fd = open(TESTMOD_FILE, O_RDONLY | O_CLOEXEC);
+		if (fd < 0)
+			wait_to_retry(i);
+	}
+	if (fd < 0)
+		return stopped() ? 0 : -ENOENT;
+	/* it may go meanwhile, and the file has nothing to read */
+	if (read(fd, &c, 1) < 0)
+		wait_to_retry(0);
+	close(fd);
+	usleep(RETRY_US);
+	return 0;
 }
 
 /* Until all tasks go the new way, or the patch is gone. */
@@ -476,6 +504,7 @@ static struct racer racers[] = {
 	{ "tracers", TRACERS, step_tracers, has_tracers, .min_steps = 3 },
 	{ "module", MODULES, step_module, .min_steps = 2 },
 	{ "module's links", MODULES, step_module_link, .min_steps = 2 },
+	{ "module's calls", MODULES, step_module_call, .min_steps = 2 },
 	{ "live patch", MODULES, step_patch, has_patch, .min_steps = 1 },
 	/* Linux 6.12 warns if the scheduler's deadline server of fair tasks is not done with a
 	 * CPU that goes ("Dying CPU not properly vacated!"), which busy machines meet sometimes.
@@ -535,7 +564,7 @@ static __u64 all_steps(void)
 	int i;
 
 	for (i = 0; i < ARRAY_SIZE(racers); i++) {
-		if (racers[i].group != CPUS)
+		if (racers[i].group != CPUS && racers[i].step != step_module_call)
 			steps += __atomic_load_n(&racers[i].steps, __ATOMIC_SEQ_CST);
 	}
 	return steps;
@@ -667,6 +696,7 @@ static void check_counts(int caller, __u64 calls)
 	ASSERT_EQ(skel->bss->entry_hits[caller][0], 0, "cookie at entry");
 	ASSERT_EQ(exit[0], 0, "cookie at exit");
 	ASSERT_EQ(first[0] + second[0], 0, "cookie of either program");
+	ASSERT_EQ(skel->bss->module_strays, 0, "cookie of the module's links");
 }
 
 static int run(const struct bpf_program *prog)

@@ -93,10 +93,55 @@ static void test_single(void)
 	ASSERT_EQ(hits_of(hits), 1, "attached again");
 }
 
+static void set_cookies(struct multi_targets *t, __u64 first)
+{
+	int i;
+
+	for (i = 0; i < t->cnt; i++)
+		t->cookies[i] = first + i;
+	t->use_cookies = true;
+}
+
 static bool set_targets(struct multi_targets *t)
 {
-	return multi_set(t, "bpf_fentry_test1", "bpf_fentry_test2", "bpf_fentry_test3",
-			 MODULE_X ":bpf_test_modorder_retx", NULL);
+	if (!multi_set(t, "bpf_fentry_test1", "bpf_fentry_test2", "bpf_fentry_test3",
+		       MODULE_X ":bpf_test_modorder_retx", NULL))
+		return false;
+	set_cookies(t, 1);
+	return true;
+}
+
+/* By cookie: of the three functions that are called */
+static void check_exit_hits(__u64 want, const char *name)
+{
+	__u64 *hits = skel->bss->exit_hits;
+
+	memset(hits, 0, sizeof(skel->bss->exit_hits));
+	multi_test_run(skel->progs.run_fentry_tests, NULL);
+	ASSERT_EQ(hits[0], 0, "without a cookie");
+	ASSERT_EQ(hits[1], want, name);
+	ASSERT_EQ(hits[2], want, name);
+	ASSERT_EQ(hits[3], want, name);
+}
+
+/* Links to as many other functions take memory that such a link would have freed. */
+static void check_kept(void)
+{
+	const struct bpf_program *progs[] = {
+		skel->progs.any_entry, skel->progs.any_exit, skel->progs.toggle_entry,
+	};
+	int fds[ARRAY_SIZE(progs)], i;
+	struct multi_targets t;
+
+	if (!multi_set(&t, "bpf_fentry_test4", "bpf_fentry_test5", "bpf_fentry_test6",
+		       "bpf_fentry_test7", NULL))
+		return;
+	set_cookies(&t, 11);
+	for (i = 0; i < ARRAY_SIZE(progs); i++)
+		fds[i] = multi_link(progs[i], &t, "attach elsewhere");
+	check_exit_hits(1, "attached still");
+	for (i = 0; i < ARRAY_SIZE(progs); i++)
+		multi_unlink(&fds[i]);
 }
 
 static int try_unload(void)
@@ -107,7 +152,6 @@ static int try_unload(void)
 static void check_multi(void)
 {
 	__u32 id = prog_id(skel->progs.count_exit);
-	__u64 *hits = &skel->bss->exit_hits[0];
 	struct multi_targets t;
 	int goes_fd, fd;
 
@@ -117,15 +161,15 @@ static void check_multi(void)
 	fd = multi_link(skel->progs.count_exit, &t, "attach fexit");
 	if (goes_fd < 0 || fd < 0)
 		return;
-	ASSERT_EQ(hits_of(hits), 3, "attached");
+	check_exit_hits(1, "attached");
 	bpf_program__unload(skel->progs.count_exit);
 	close_without_memory(fd);
 
 	multi_settle(skel->progs.toggle_exit);
-	ASSERT_EQ(hits_of(hits), 3, "attached still");
+	check_kept();
 	check_loaded(id, "program that stays");
 	multi_unlink(&goes_fd);
-	ASSERT_EQ(hits_of(hits), 0, "detached");
+	check_exit_hits(0, "detached");
 	/* no link has it any more */
 	ASSERT_EQ(try_unload(), -EWOULDBLOCK, "module of a function that went on");
 	fd = multi_link(skel->progs.toggle_exit, &t, "attach again");

@@ -6,11 +6,14 @@
  * times in each subtest that counts.
  */
 #include <test_progs.h>
+#include <linux/hw_breakpoint.h>
+#include <linux/perf_event.h>
 #include <linux/userfaultfd.h>
 #include <poll.h>
 #include <sys/eventfd.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include "tracing_multi_helpers.h"
 #include "tracing_multi_stress.skel.h"
 
@@ -522,11 +525,13 @@ static void test_sleep_own_image(void)
 	multi_set_sharing(true);
 }
 
-/* A page that has to be waited for */
-static int make_missing_page(void *page)
+/* Two pages that have to be waited for */
+#define NR_PAGES 2
+
+static int make_missing_pages(void *pages)
 {
 	struct uffdio_register reg = {
-		.range = { .start = (unsigned long)page, .len = getpagesize() },
+		.range = { .start = (unsigned long)pages, .len = NR_PAGES * getpagesize() },
 		.mode = UFFDIO_REGISTER_MODE_MISSING,
 	};
 	struct uffdio_api api = { .api = UFFD_API };
@@ -549,48 +554,62 @@ static void *call_once(void *arg)
 	return NULL;
 }
 
+#define SLEEP_COOKIE 0x51ee9
+
 /* What it needs to go on is there as long as it runs: it is found by its address when it
  * reads where nothing is mapped.
  */
-static void check_went_on(void)
+static void check_went_on(int times)
 {
-	ASSERT_EQ(skel->bss->after_sleep, 1, "the program went on");
+	ASSERT_EQ(skel->bss->after_sleep, times, "the program went on");
 	ASSERT_OK(skel->bss->sleep_err, "bpf_copy_from_user");
 	ASSERT_EQ(skel->bss->sleep_value, EVENT, "what it read");
 	ASSERT_EQ(skel->data->sleep_fault, 0, "what is not mapped");
+	ASSERT_EQ(skel->bss->sleep_cookie, SLEEP_COOKIE, "its cookie");
 }
 
-/* Close the last link and the program, by "detach", while a task sleeps in the program. */
-static void detach_asleep(int uffd, void *page, void (*detach)(void))
+/* Until a program asks for the nth page */
+static bool wait_asleep(int uffd, int nth)
+{
+	struct pollfd asked = { .fd = uffd, .events = POLLIN };
+	struct uffd_msg msg;
+
+	return ASSERT_EQ(poll(&asked, 1, ASK_MS), 1, "the program ran") &&
+	       ASSERT_EQ(read(uffd, &msg, sizeof(msg)), sizeof(msg), "fault") &&
+	       ASSERT_EQ(skel->bss->before_sleep, nth + 1, "asleep");
+}
+
+static void wake(int uffd, int nth)
 {
 	static __u64 content[4096 / sizeof(__u64)] = { EVENT };
 	struct uffdio_copy copy = {
-		.dst = (unsigned long)page,
+		.dst = (unsigned long)skel->bss->sleep_addr + nth * getpagesize(),
 		.src = (unsigned long)content,
 		.len = sizeof(content),
 	};
-	struct pollfd asked = { .fd = uffd, .events = POLLIN };
-	struct uffd_msg msg;
+
+	ASSERT_OK(ioctl(uffd, UFFDIO_COPY, &copy), "UFFDIO_COPY");
+}
+
+/* Close the last link and the program, by "detach", while a task sleeps in the program. */
+static void detach_asleep(int uffd, void (*detach)(void))
+{
 	pthread_t thread;
 	int i;
 
 	if (!ASSERT_OK(pthread_create(&thread, NULL, call_once, NULL), "pthread_create"))
 		return;
-	/* until the program asks for the page */
-	if (!ASSERT_EQ(poll(&asked, 1, ASK_MS), 1, "the program ran"))
+	if (!wait_asleep(uffd, 0))
 		goto join;
-	ASSERT_EQ(read(uffd, &msg, sizeof(msg)), sizeof(msg), "fault");
-	ASSERT_EQ(skel->bss->before_sleep, 1, "asleep");
 	detach();
 	for (i = 0; i < 10; i++)
 		kern_sync_rcu();
 	ASSERT_EQ(sleep_images(), 1, "image with a task in it");
 	ASSERT_EQ(skel->bss->after_sleep, 0, "still asleep");
-
-	ASSERT_OK(ioctl(uffd, UFFDIO_COPY, &copy), "UFFDIO_COPY");
+	wake(uffd, 0);
 join:
 	pthread_join(thread, NULL);
-	check_went_on();
+	check_went_on(1);
 	multi_wait_for(sleep_images, 0, "image is freed");
 }
 
@@ -600,26 +619,42 @@ static bool attach_sleeping(void)
 {
 	struct multi_targets t;
 
-	if (!multi_set(&t, "bpf_fentry_test1", NULL))
+	/* another cookie for the second, so that they are in a table */
+	if (!multi_set(&t, "bpf_fentry_test1", "bpf_testmod:bpf_testmod_multi_inject", NULL))
 		return false;
+	t.cookies[0] = SLEEP_COOKIE;
+	t.use_cookies = true;
 	sleep_link_fd = multi_link(skel->progs.sleep_entry, &t, "attach");
 	return sleep_link_fd >= 0 &&
 	       multi_image_key(sleep_link_fd, t.ids[0], sleep_image, sizeof(sleep_image));
 }
 
+/* What is allocated then takes memory that the link has freed. */
 static void detach_sleeping(void)
 {
+	struct multi_targets t;
+
+	if (!multi_set(&t, "bpf_fentry_test7", "bpf_fentry_test8", NULL))
+		return;
+	t.cookies[0] = 1;
+	t.use_cookies = true;
 	multi_unlink(&sleep_link_fd);
 	bpf_program__unload(skel->progs.sleep_entry);
+	multi_link(skel->progs.count_entry, &t, "attach elsewhere");
+	multi_link(skel->progs.count_exit, &t, "attach elsewhere");
+	multi_link(skel->progs.toggle_entry, &t, "attach elsewhere");
+	multi_link(skel->progs.toggle_exit, &t, "attach elsewhere");
 }
 
 static bool attach_single_sleeping(void)
 {
+	LIBBPF_OPTS(bpf_trace_opts, opts);
 	struct bpf_link_info info = {};
 	__u32 len = sizeof(info);
 	struct bpf_link *link;
 
-	link = bpf_program__attach(skel->progs.sleep_single_entry);
+	opts.cookie = SLEEP_COOKIE;
+	link = bpf_program__attach_trace_opts(skel->progs.sleep_single_entry, &opts);
 	if (!ASSERT_OK_PTR(link, "attach"))
 		return false;
 	skel->links.sleep_single_entry = link;
@@ -637,25 +672,42 @@ static void detach_single_sleeping(void)
 	bpf_program__unload(skel->progs.sleep_single_entry);
 }
 
+/* What programs wait for: a userfaultfd */
+static int sleep_begin(void)
+{
+	void *pages;
+	int uffd;
+
+	pages = mmap(NULL, NR_PAGES * getpagesize(), PROT_READ | PROT_WRITE,
+		     MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	if (!ASSERT_NEQ(pages, MAP_FAILED, "mmap"))
+		return -1;
+	uffd = make_missing_pages(pages);
+	if (uffd < 0) {
+		munmap(pages, NR_PAGES * getpagesize());
+		return -1;
+	}
+	skel->bss->pid = getpid();
+	skel->bss->page_size = getpagesize();
+	skel->bss->sleep_addr = pages;
+	return uffd;
+}
+
+static void sleep_end(int uffd)
+{
+	close(uffd);
+	munmap(skel->bss->sleep_addr, NR_PAGES * getpagesize());
+}
+
 static void sleep_in_program(bool (*attach)(void), void (*detach)(void))
 {
-	int uffd;
-	void *page;
+	int uffd = sleep_begin();
 
-	page = mmap(NULL, getpagesize(), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS,
-		    -1, 0);
-	if (!ASSERT_NEQ(page, MAP_FAILED, "mmap"))
-		return;
-	uffd = make_missing_page(page);
 	if (uffd < 0)
-		goto unmap;
-	skel->bss->pid = getpid();
-	skel->bss->sleep_addr = page;
+		return;
 	if (attach())
-		detach_asleep(uffd, page, detach);
-	close(uffd);
-unmap:
-	munmap(page, getpagesize());
+		detach_asleep(uffd, detach);
+	sleep_end(uffd);
 }
 
 /* It is the program that sleeps, and it must be there until it is over. */
@@ -667,6 +719,285 @@ static void test_sleepable_program(void)
 static void test_sleepable_single(void)
 {
 	sleep_in_program(attach_single_sleeping, detach_single_sleeping);
+}
+
+#ifdef __x86_64__
+/* A thread that takes the CPU away from another one where that is about to be a reader of RCU
+ * tasks trace, the nth time: a breakpoint of perf wakes it, and it has priority.
+ */
+#define HOG_CPU 1
+
+static struct hog {
+	pthread_t thread;
+	int perf_fd;
+	struct perf_event_mmap_page *page;
+	__u64 nth;
+	bool ready, running, stop;
+} hog;
+
+/* the other one */
+static struct {
+	pthread_t thread;
+	int tid;
+	bool go;
+} preempted;
+
+/* The scheduler leaves tasks with a lower one of these priorities no time. */
+static void run_on(int cpu, int priority)
+{
+	struct sched_param prio = { .sched_priority = priority };
+	cpu_set_t cpus;
+
+	CPU_ZERO(&cpus);
+	CPU_SET(cpu, &cpus);
+	ASSERT_OK(pthread_setaffinity_np(pthread_self(), sizeof(cpus), &cpus), "affinity");
+	ASSERT_OK(pthread_setschedparam(pthread_self(), SCHED_FIFO, &prio), "SCHED_FIFO");
+}
+
+static bool is_set(const bool *flag)
+{
+	return __atomic_load_n(flag, __ATOMIC_SEQ_CST);
+}
+
+static void set(bool *flag)
+{
+	__atomic_store_n(flag, true, __ATOMIC_SEQ_CST);
+}
+
+static bool wait_set(const bool *flag, const char *name)
+{
+	int i;
+
+	for (i = 0; i < WAIT_STEPS && !is_set(flag); i++)
+		usleep(WAIT_STEP_US);
+	return ASSERT_LT(i, WAIT_STEPS, name);
+}
+
+/* Each sample is a header and nothing else. */
+static void *hog_cpu(void *arg)
+{
+	struct pollfd hit = { .fd = hog.perf_fd, .events = POLLIN };
+
+	run_on(HOG_CPU, 2);
+	set(&hog.ready);
+	while (__atomic_load_n(&hog.page->data_head, __ATOMIC_SEQ_CST) <
+	       hog.nth * sizeof(struct perf_event_header)) {
+		if (poll(&hit, 1, ASK_MS) != 1)
+			return NULL;
+	}
+	set(&hog.running);
+	while (!is_set(&hog.stop))
+		;
+	return NULL;
+}
+
+static void *call_preempted(void *arg)
+{
+	run_on(HOG_CPU, 1);
+	preempted.tid = sys_gettid();
+	while (!is_set(&preempted.go))
+		usleep(WAIT_STEP_US);
+	return is_set(&hog.stop) ? NULL : call_once(NULL);
+}
+
+static bool set_breakpoint(void)
+{
+	struct perf_event_attr attr = {
+		.size = sizeof(attr),
+		.type = PERF_TYPE_BREAKPOINT,
+		.bp_type = HW_BREAKPOINT_X,
+		.bp_len = sizeof(long),
+		.sample_period = 1,
+		.wakeup_events = 1,
+		.exclude_user = 1,
+	};
+	unsigned long long addr;
+	void *page;
+
+	if (!ASSERT_OK(kallsyms_find("__bpf_prog_enter_sleepable_recur", &addr), "symbol"))
+		return false;
+	attr.bp_addr = addr;
+	hog.perf_fd = syscall(__NR_perf_event_open, &attr, preempted.tid, -1, -1,
+			      PERF_FLAG_FD_CLOEXEC);
+	if (!ASSERT_OK_FD(hog.perf_fd, "breakpoint"))
+		return false;
+	page = mmap(NULL, 2 * getpagesize(), PROT_READ | PROT_WRITE, MAP_SHARED, hog.perf_fd, 0);
+	if (!ASSERT_NEQ(page, MAP_FAILED, "mmap"))
+		return false;
+	hog.page = page;
+	return true;
+}
+
+static void hog_end(void)
+{
+	set(&hog.stop);
+	set(&preempted.go);
+	pthread_join(preempted.thread, NULL);
+	if (hog.thread)
+		pthread_join(hog.thread, NULL);
+	if (hog.page)
+		munmap(hog.page, 2 * getpagesize());
+	if (hog.perf_fd >= 0)
+		close(hog.perf_fd);
+}
+
+static bool hog_begin(int nth)
+{
+	hog = (struct hog) { .nth = nth, .perf_fd = -1 };
+	memset(&preempted, 0, sizeof(preempted));
+	if (!ASSERT_OK(pthread_create(&preempted.thread, NULL, call_preempted, NULL), "thread"))
+		return false;
+	while (!__atomic_load_n(&preempted.tid, __ATOMIC_SEQ_CST))
+		usleep(WAIT_STEP_US);
+	if (!set_breakpoint() ||
+	    !ASSERT_OK(pthread_create(&hog.thread, NULL, hog_cpu, NULL), "thread") ||
+	    !wait_set(&hog.ready, "ready")) {
+		hog_end();
+		return false;
+	}
+	set(&preempted.go);
+	return true;
+}
+
+/* RCU tasks: what an instance of the function tracer waits for that ends */
+static void sync_rcu_tasks(void)
+{
+	char dir[128];
+
+	snprintf(dir, sizeof(dir), "%s/instances/tracing_multi", multi_tracefs());
+	ASSERT_OK(mkdir(dir, 0700), "mkdir");
+	ASSERT_TRUE(multi_write_file(dir, "set_ftrace_filter", "bpf_fentry_test2\n"), "filter");
+	ASSERT_TRUE(multi_write_file(dir, "current_tracer", "function"), "function tracer");
+	ASSERT_TRUE(multi_write_file(dir, "current_tracer", "nop"), "no tracer");
+	ASSERT_OK(rmdir(dir), "rmdir");
+}
+
+static int trace_synced(void)
+{
+	return multi_lines("/proc/kallsyms", "_sync_trace");
+}
+
+/* RCU tasks trace: what a sleepable program is freed after */
+static void sync_rcu_tasks_trace(void)
+{
+	LIBBPF_OPTS(bpf_prog_load_opts, opts, .prog_flags = BPF_F_SLEEPABLE);
+	int fd;
+
+	fd = multi_load_named(BPF_PROG_TYPE_SYSCALL, "sync_trace", &opts);
+	if (!ASSERT_OK_FD(fd, "sleepable program"))
+		return;
+	ASSERT_EQ(trace_synced(), 1, "its symbol");
+	close(fd);
+	multi_wait_for(trace_synced, 0, "symbol goes");
+}
+
+static int sleep_progs(void)
+{
+	return multi_lines("/proc/kallsyms", "_sleep_entry");
+}
+
+static int sleep_single_progs(void)
+{
+	return multi_lines("/proc/kallsyms", "_sleep_single_entry");
+}
+
+static void check_kept(void)
+{
+	sync_rcu_tasks();
+	sync_rcu_tasks();
+	kern_sync_rcu();
+	/* where two are detached, there was another image in between */
+	ASSERT_GE(sleep_images(), 1, "image with a task in it");
+	ASSERT_EQ(sleep_progs(), 1, "program with a task in it");
+	ASSERT_EQ(sleep_single_progs(), 1, "program behind or in front of it");
+}
+
+/* A task is preempted on the way to the program, and sleeps in it after RCU tasks trace has
+ * found no reader.
+ */
+static void preempt_first(int uffd)
+{
+	if (!hog_begin(1))
+		return;
+	if (wait_set(&hog.running, "preempted")) {
+		ASSERT_EQ(skel->bss->before_sleep, 0, "on the way");
+		detach_sleeping();
+		sync_rcu_tasks_trace();
+	}
+	set(&hog.stop);
+	if (wait_asleep(uffd, 0)) {
+		check_kept();
+		wake(uffd, 0);
+	}
+	hog_end();
+	check_went_on(1);
+}
+
+/* It sleeps in the first program, whose end RCU tasks trace waits for, and is preempted on the
+ * way to the second one.
+ */
+static void preempt_second(int uffd)
+{
+	if (!hog_begin(2))
+		return;
+	if (wait_asleep(uffd, 0)) {
+		detach_sleeping();
+		detach_single_sleeping();
+		sync_rcu_tasks();
+		wake(uffd, 0);
+		if (wait_set(&hog.running, "preempted")) {
+			ASSERT_EQ(skel->bss->after_sleep, 1, "out of the first");
+			sync_rcu_tasks_trace();
+		}
+	}
+	set(&hog.stop);
+	if (wait_asleep(uffd, 1)) {
+		check_kept();
+		wake(uffd, 1);
+	}
+	hog_end();
+	check_went_on(2);
+}
+
+static void test_preempted(bool second)
+{
+	int uffd;
+
+	if (sysconf(_SC_NPROCESSORS_ONLN) <= HOG_CPU) {
+		test__skip();
+		return;
+	}
+	uffd = sleep_begin();
+	if (uffd < 0)
+		return;
+	if (attach_sleeping() && (!second || attach_single_sleeping())) {
+		if (second)
+			preempt_second(uffd);
+		else
+			preempt_first(uffd);
+	}
+	multi_wait_for(sleep_images, 0, "image is freed");
+	multi_wait_for(sleep_progs, 0, "program is freed");
+	if (second)
+		multi_wait_for(sleep_single_progs, 0, "program is freed");
+	sleep_end(uffd);
+}
+#else
+/* Breakpoints of perf in the kernel are not that exact everywhere. */
+static void test_preempted(bool second)
+{
+	test__skip();
+}
+#endif
+
+static void test_sleepable_preempted(void)
+{
+	test_preempted(false);
+}
+
+static void test_sleepable_second_preempted(void)
+{
+	test_preempted(true);
 }
 
 static bool setup_each(void)
@@ -693,6 +1024,8 @@ static const struct multi_subtest subtests[] = {
 	{ "sleep_own_image", test_sleep_own_image },
 	{ "sleepable_program", test_sleepable_program },
 	{ "sleepable_single", test_sleepable_single },
+	{ "sleepable_preempted", test_sleepable_preempted },
+	{ "sleepable_second_preempted", test_sleepable_second_preempted },
 };
 
 static const struct multi_suite suite = {

@@ -15,6 +15,7 @@
 #define NR_UPDATES_LONG 10000
 #define NR_FAILURES_MAX 2000
 #define CHECK_EACH 16
+#define MODULE_X "bpf_test_modorder_x"
 
 static struct tracing_multi_update *skel;
 static struct tracing_multi_target *target;
@@ -302,6 +303,60 @@ static void test_typed(void)
 	multi_test_run(skel->progs.run_fentry_tests, NULL);
 	ASSERT_EQ(skel->bss->typed_sum, 0, "replaced");
 	check_first_hits(skel->bss->entry_hits, t.cnt, 0, "back");
+}
+
+/* Targets in two programs, whose functions only one of them has */
+static bool add_progs(struct multi_targets *t)
+{
+	return multi_add_prog(t, prog_fd(target->progs.target_tc), "target_sum") &&
+	       multi_add_prog(t, prog_fd(target->progs.target_tc_wide), "target_wide");
+}
+
+static void check_two_programs(void)
+{
+	struct multi_targets t = {};
+	int fd;
+
+	if (!add_progs(&t))
+		return;
+	fd = link_tests(skel->progs.entry_0, &t);
+	if (fd < 0)
+		return;
+	/* what it reads only the function of the first has */
+	ASSERT_EQ(update(fd, skel->progs.entry_typed), -EINVAL, "other prototype");
+	ASSERT_OK(update(fd, skel->progs.entry_1), "programs");
+	multi_test_run_tc(target->progs.target_tc, NULL);
+	multi_test_run_tc(target->progs.target_tc_wide, NULL);
+	check_first_hits(skel->bss->entry_hits, t.cnt, 1, "programs");
+	multi_unlink(&fd);
+}
+
+static void check_two_modules(void)
+{
+	struct multi_targets t;
+	int fd;
+
+	if (!multi_set(&t, "bpf_testmod:bpf_testmod_fentry_test1",
+		       MODULE_X ":bpf_test_modorder_retx", NULL))
+		return;
+	fd = link_tests(skel->progs.entry_0, &t);
+	if (fd < 0)
+		return;
+	ASSERT_EQ(update(fd, skel->progs.entry_typed), -EINVAL, "other prototype");
+	ASSERT_OK(update(fd, skel->progs.entry_1), "modules");
+	ASSERT_OK(trigger_module_test_read(1), "call in the module");
+	check_first_hits(skel->bss->entry_hits, 1, 1, "modules");
+	multi_unlink(&fd);
+}
+
+/* Each target is looked for in the object that it is in. */
+static void test_objects(void)
+{
+	check_two_programs();
+	if (!ASSERT_OK(multi_load_module(MODULE_X ".ko", ""), "load_module"))
+		return;
+	check_two_modules();
+	ASSERT_OK(multi_unload_module(MODULE_X), "unload_module");
 }
 
 /* The targets of fmod_ret programs */
@@ -778,6 +833,7 @@ static const struct multi_subtest subtests[] = {
 	{ "not_sleepable", test_not_sleepable },
 	{ "refused_second", test_refused_second },
 	{ "typed", test_typed },
+	{ "objects", test_objects },
 	{ "counts", test_counts },
 	{ "counts_own_images", test_counts_own_images },
 	{ "in_flight", test_in_flight },

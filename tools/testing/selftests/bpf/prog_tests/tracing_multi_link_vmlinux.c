@@ -177,6 +177,155 @@ out:
 	ASSERT_EQ(multi_enabled_functions(), enabled, "enabled_functions afterwards");
 }
 
+/* vmlinux' part of /proc/kallsyms, by name, and those of one name by address. */
+struct symbol {
+	char *name;
+	__u64 addr;
+};
+
+static struct symbol *symbols;
+static size_t nr_symbols;
+
+static int symbol_cmp(const void *a, const void *b)
+{
+	const struct symbol *sa = a, *sb = b;
+
+	return strcmp(sa->name, sb->name) ?: (sa->addr > sb->addr) - (sa->addr < sb->addr);
+}
+
+static bool add_symbol(const char *name, __u64 addr)
+{
+	void *larger;
+
+	/* twice as many whenever it is a power of two */
+	if (!(nr_symbols & (nr_symbols - 1))) {
+		larger = realloc(symbols, (2 * nr_symbols ?: 1) * sizeof(*symbols));
+		if (!larger)
+			return false;
+		symbols = larger;
+	}
+	symbols[nr_symbols].addr = addr;
+	symbols[nr_symbols].name = strdup(name);
+	return symbols[nr_symbols].name && ++nr_symbols;
+}
+
+static void free_symbols(void)
+{
+	while (nr_symbols)
+		free(symbols[--nr_symbols].name);
+	free(symbols);
+	symbols = NULL;
+}
+
+static bool read_symbols(void)
+{
+	unsigned long long addr;
+	char line[1024], name[512];
+	FILE *f;
+	bool ok = true;
+
+	f = fopen("/proc/kallsyms", "r");
+	if (!ASSERT_OK_PTR(f, "kallsyms"))
+		return false;
+	/* those of modules and programs have theirs behind the name, and come last */
+	while (ok && fgets(line, sizeof(line), f) && !strchr(line, '['))
+		ok = sscanf(line, "%llx %*c %511s", &addr, name) == 2 && add_symbol(name, addr);
+	fclose(f);
+	qsort(symbols, nr_symbols, sizeof(*symbols), symbol_cmp);
+	return ASSERT_TRUE(ok, "read kallsyms");
+}
+
+/* The first of several with that name */
+static const struct symbol *find_symbol(const char *name)
+{
+	struct symbol key = { .name = (char *)name };
+	size_t low = 0, high = nr_symbols, mid;
+
+	while (low < high) {
+		mid = (low + high) / 2;
+		if (symbol_cmp(&symbols[mid], &key) < 0)
+			low = mid + 1;
+		else
+			high = mid;
+	}
+	return low < nr_symbols && !strcmp(symbols[low].name, name) ? &symbols[low] : NULL;
+}
+
+static bool is_ambiguous(const struct symbol *sym)
+{
+	return sym + 1 < symbols + nr_symbols && !strcmp(sym[0].name, sym[1].name);
+}
+
+/* All that BTF describes, also functions of whose name there are several. */
+static int attach_described(void)
+{
+	struct btf *btf = multi_vmlinux_btf();
+	struct multi_raw raw = {
+		.prog_fd = bpf_program__fd(skel->progs.any_entry),
+		.attach_type = BPF_TRACE_FENTRY_MULTI,
+		.flags = RAW_F_SKIP_INVALID,
+		.size = RAW_CREATE_SIZE,
+	};
+	__u32 *ids, i;
+	int fd = -1;
+
+	ids = calloc(btf__type_cnt(btf), sizeof(*ids));
+	if (!ASSERT_OK_PTR(ids, "calloc"))
+		return -1;
+	for (i = 1; i < btf__type_cnt(btf); i++) {
+		if (btf_is_func(btf__type_by_id(btf, i)))
+			ids[raw.cnt++] = i;
+	}
+	raw.ids = ids;
+	fd = multi_raw_create(&raw);
+	ASSERT_OK_FD(fd, "attach to all described");
+	free(ids);
+	return fd;
+}
+
+/* A function is the first symbol of its name, as for a program of a single link, also where
+ * names are looked up many at a time.
+ */
+static void check_addresses(const struct all *all)
+{
+	__u32 i, bad = 0, ambiguous = 0;
+	const struct symbol *sym;
+	const char *name;
+
+	for (i = 0; i < all->cnt; i++) {
+		name = btf__name_by_offset(multi_vmlinux_btf(),
+					   btf__type_by_id(multi_vmlinux_btf(),
+							   all->ids[i])->name_off);
+		sym = find_symbol(name);
+		if (sym && sym->addr == all->addrs[i]) {
+			ambiguous += is_ambiguous(sym);
+			continue;
+		}
+		if (!bad++)
+			fprintf(stdout, "%s is not at %llx\n", name, all->addrs[i]);
+	}
+	ASSERT_EQ(bad, 0, "wrong addresses");
+	ASSERT_GT(ambiguous, 0, "functions of whose name there are several");
+	multi_figure("%u functions, %u of them with a name that others have", all->cnt,
+		     ambiguous);
+}
+
+static void test_addresses(void)
+{
+	struct all all = {};
+	int fd = -1;
+
+	if (read_symbols())
+		fd = attach_described();
+	if (fd >= 0) {
+		if (get_info(fd, &all) && ASSERT_GE(all.cnt, entry_all.cnt, "functions"))
+			check_addresses(&all);
+		close(fd);
+	}
+	free_all(&all);
+	free_symbols();
+}
+
 /* A thread that attaches and detaches a single link again and again. */
 struct other {
 	pthread_t thread;
@@ -747,6 +896,7 @@ static void teardown(void)
 
 static const struct multi_subtest subtests[] = {
 	{ "info", test_info },
+	{ "addresses", test_addresses },
 	{ "memory", test_memory },
 	{ "others_progress", test_others_progress },
 	{ "update", test_update },

@@ -8,12 +8,13 @@
 
 char _license[] SEC("license") = "GPL";
 
+/* each for the prototype of who calls through it */
 struct {
 	__uint(type, BPF_MAP_TYPE_PROG_ARRAY);
 	__uint(max_entries, 1);
 	__uint(key_size, sizeof(__u32));
 	__uint(value_size, sizeof(__u32));
-} jmp_table SEC(".maps");
+} jmp_table SEC(".maps"), jmp_exit SEC(".maps"), jmp_file SEC(".maps");
 
 struct {
 	__uint(type, BPF_MAP_TYPE_SK_STORAGE);
@@ -22,7 +23,12 @@ struct {
 	__type(value, int);
 } storage SEC(".maps");
 
+int pid;
 __u64 sink;
+/* what a program saw that was called by another one */
+struct {
+	__u64 hits, ip, cookie, arg;
+} seen;
 char path_buf[64];
 
 SEC("fentry.multi/bpf_fentry_test1")
@@ -165,6 +171,43 @@ int BPF_PROG(tail_call)
 	return 0;
 }
 
+static __always_inline int see(void *ctx, int arg)
+{
+	if (bpf_get_current_pid_tgid() >> 32 != pid)
+		return 0;
+	seen.hits++;
+	seen.ip = bpf_get_func_ip(ctx);
+	seen.cookie = bpf_get_attach_cookie(ctx);
+	seen.arg = arg;
+	return 0;
+}
+
+SEC("fentry.multi/bpf_fentry_test1")
+int BPF_PROG(tail_called, int a)
+{
+	return see(ctx, a);
+}
+
+SEC("fexit.multi/bpf_fentry_test1")
+int BPF_PROG(tail_call_exit)
+{
+	bpf_tail_call(ctx, &jmp_exit, 0);
+	return 0;
+}
+
+SEC("fexit.multi/bpf_fentry_test1")
+int BPF_PROG(tail_called_exit, int a)
+{
+	return see(ctx, a);
+}
+
+SEC("fentry.multi/filp_close")
+int BPF_PROG(tail_call_file)
+{
+	bpf_tail_call(ctx, &jmp_file, 0);
+	return 0;
+}
+
 SEC("fentry.multi/filp_close")
 int BPF_PROG(use_d_path, struct file *file)
 {
@@ -249,5 +292,12 @@ SEC("?fentry.multi")
 int BPF_PROG(read_conservative, __u64 a)
 {
 	sink = a;
+	return 0;
+}
+
+/* never attached: running it calls bpf_fentry_test* */
+SEC("fentry/bpf_fentry_test1")
+int run_fentry_tests(void *ctx)
+{
 	return 0;
 }

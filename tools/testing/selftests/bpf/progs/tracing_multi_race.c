@@ -16,7 +16,9 @@ int tids[NR_CALLERS];
 __u64 entry_hits[NR_CALLERS][MAX_COUNTED], exit_hits[NR_CALLERS][MAX_COUNTED];
 __u64 updated_hits[2][NR_CALLERS][MAX_COUNTED];
 /* by program */
-__u64 toggled_entry_hits, toggled_exit_hits, toggled_module_hits;
+__u64 toggled_entry_hits, toggled_exit_hits;
+/* of the module's function, and with a cookie that is none of the link's */
+__u64 module_hits, module_strays;
 __u64 single_entry_hits, single_exit_hits, lsm_hits, kprobe_hits;
 
 static __always_inline int count_hit(__u64 *hits)
@@ -75,10 +77,20 @@ int toggled_exit(void *ctx)
 	return count_hit(&toggled_exit_hits);
 }
 
+#define MODULE_COOKIE 0x100
+#define NR_MODULE_TARGETS 6
+
+/* called for whoever calls */
 SEC("fentry.multi")
 int toggled_module(void *ctx)
 {
-	return count_hit(&toggled_module_hits);
+	__u64 i = bpf_get_attach_cookie(ctx) - MODULE_COOKIE;
+
+	if (i == 0)
+		__sync_fetch_and_add(&module_hits, 1);
+	else if (i >= NR_MODULE_TARGETS)
+		__sync_fetch_and_add(&module_strays, 1);
+	return 0;
 }
 
 SEC("fentry/bpf_fentry_test7")

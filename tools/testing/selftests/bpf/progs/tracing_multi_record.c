@@ -72,6 +72,17 @@ int single_modify(void *ctx)
 	return record(ctx, at_modify);
 }
 
+/* lets the function return this at once */
+__u64 override_hits;
+
+SEC("?kprobe/bpf_testmod_multi_inject")
+int override(struct pt_regs *ctx)
+{
+	override_hits++;
+	bpf_override_return(ctx, 42);
+	return 0;
+}
+
 /* never attached: running it calls bpf_fentry_test* */
 SEC("?fentry/bpf_fentry_test1")
 int run_fentry_tests(void *ctx)

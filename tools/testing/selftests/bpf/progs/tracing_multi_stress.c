@@ -18,11 +18,13 @@ __u64 toggle_hits, any_hits;
  * at which of them to kill the caller
  */
 __u64 kill_calls, kill_at;
-/* where a program sleeps, waiting for the page; what it did before and after; and
- * what it then read where nothing is mapped, which is 0
+/* where a program sleeps, waiting for the page, and a later one for the page behind that;
+ * what it did before and after; and what it then read where nothing is mapped, which is 0,
+ * and its cookie
  */
 void *sleep_addr;
-__u64 before_sleep, after_sleep, sleep_value, sleep_fault = 1;
+__u64 page_size;
+__u64 before_sleep, after_sleep, sleep_value, sleep_fault = 1, sleep_cookie;
 long sleep_err;
 
 static __always_inline bool is_ours(void)
@@ -103,16 +105,19 @@ int any_exit(void *ctx)
 /* There is no page a bit below the address that bpf_testmod has for that, either. */
 #define UNMAPPED (~(1UL << 30) - (64 << 10))
 
-static __always_inline int sleep(void)
+static __always_inline int sleep(void *ctx)
 {
 	struct task_struct *nobody;
+	__u64 earlier;
 
 	if (!is_ours())
 		return 0;
-	__sync_fetch_and_add(&before_sleep, 1);
-	sleep_err = bpf_copy_from_user(&sleep_value, sizeof(sleep_value), sleep_addr);
+	earlier = __sync_fetch_and_add(&before_sleep, 1);
+	sleep_err = bpf_copy_from_user(&sleep_value, sizeof(sleep_value),
+				       sleep_addr + earlier * page_size);
 	nobody = bpf_core_cast((void *)UNMAPPED, struct task_struct);
 	sleep_fault = nobody->start_time;
+	sleep_cookie = bpf_get_attach_cookie(ctx);
 	__sync_fetch_and_add(&after_sleep, 1);
 	return 0;
 }
@@ -120,13 +125,13 @@ static __always_inline int sleep(void)
 SEC("fentry.multi.s")
 int sleep_entry(void *ctx)
 {
-	return sleep();
+	return sleep(ctx);
 }
 
 SEC("fentry.s/bpf_fentry_test1")
 int sleep_single_entry(void *ctx)
 {
-	return sleep();
+	return sleep(ctx);
 }
 
 static __always_inline int kill_caller(void)
