@@ -292,7 +292,8 @@ static void slot_keep_owner(const struct multi_slot *slot)
 
 	if (bpf_trampoline_key_is_prog(tr->key)) {
 		bpf_trampoline_unpack_key(tr->key, &obj_id, NULL);
-		bpf_prog_by_id(obj_id);
+		/* takes a reference */
+		WARN_ON_ONCE(IS_ERR(bpf_prog_by_id(obj_id)));
 		return;
 	}
 	guard(preempt)();

@@ -571,9 +571,9 @@ const char *multi_tracefs(void)
 	return access("/sys/kernel/tracing/trace", F_OK) ? "/sys/kernel/debug/tracing" : dir;
 }
 
-int multi_lines(const char *path, const char *word)
+int multi_lines(const char *path, const char *word, const char *other)
 {
-	return count_lines(path, word, "");
+	return count_lines(path, word, other);
 }
 
 int multi_tracefs_lines(const char *file)

@@ -129,12 +129,12 @@ __u32 multi_prog_id(const struct bpf_program *prog);
 bool multi_test_run(const struct bpf_program *prog, __u32 *retval);
 bool multi_test_run_tc(const struct bpf_program *prog, __u32 *retval);
 
-/* The directory that is tracefs; lines of a file there; lines of a file with a word in them;
- * images of trampolines whose keys start with key.
+/* The directory that is tracefs; lines of a file there; lines of a file with both words in
+ * them; images of trampolines whose keys start with key.
  */
 const char *multi_tracefs(void);
 int multi_tracefs_lines(const char *file);
-int multi_lines(const char *path, const char *word);
+int multi_lines(const char *path, const char *word, const char *other);
 int multi_images(const char *key);
 int multi_enabled_functions(void);
 int multi_all_images(void);
