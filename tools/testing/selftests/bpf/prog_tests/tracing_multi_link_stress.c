@@ -986,6 +986,10 @@ static void test_preempted(bool second)
 		test__skip();
 		return;
 	}
+	/* those of earlier subtests are gone */
+	if (!multi_wait_for(sleep_progs, 1, "programs") ||
+	    !multi_wait_for(sleep_single_progs, 1, "programs"))
+		return;
 	uffd = sleep_begin();
 	if (uffd < 0)
 		return;
