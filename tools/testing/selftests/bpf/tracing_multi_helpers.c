@@ -992,20 +992,69 @@ static int settle_images(void)
 	return multi_images(settle_image);
 }
 
-bool multi_settle(const struct bpf_program *prog)
+static __u32 settle_map;
+
+static int settle_maps(void)
+{
+	int fd = bpf_map_get_fd_by_id(settle_map);
+
+	if (fd < 0)
+		return 0;
+	close(fd);
+	return 1;
+}
+
+static bool settle_bind_map(int prog_fd)
+{
+	struct bpf_map_info info = {};
+	__u32 len = sizeof(info);
+	bool ok;
+	int fd;
+
+	fd = bpf_map_create(BPF_MAP_TYPE_ARRAY, "settle", 4, 4, 1, NULL);
+	if (!ASSERT_OK_FD(fd, "map"))
+		return false;
+	ok = ASSERT_OK(bpf_map_get_info_by_fd(fd, &info, &len), "map's info") &&
+	     ASSERT_OK(bpf_prog_bind_map(prog_fd, fd, NULL), "bind map");
+	settle_map = info.id;
+	close(fd);
+	return ok;
+}
+
+static bool settle_link(int prog_fd)
 {
 	struct multi_targets t;
+	union bpf_attr attr;
 	bool ok;
 	int fd;
 
 	if (!multi_set(&t, "bpf_fentry_test9", NULL))
 		return false;
-	fd = multi_attach(prog, &t);
+	multi_attr_fd(&attr, prog_fd, BPF_TRACE_FEXIT_MULTI, &t);
+	fd = multi_create(&attr);
 	if (!ASSERT_OK_FD(fd, "attach to settle"))
 		return false;
 	ok = multi_image_key(fd, t.ids[0], settle_image, sizeof(settle_image));
 	close(fd);
-	return ok && multi_wait_for(settle_images, 0, "settled");
+	return ok && multi_wait_for(settle_images, 0, "settled image");
+}
+
+/* An fexit image waits for more than one of fentry programs. A program lets go of its map when
+ * it is freed: when none of the images that are there, with all their sleepable programs, can
+ * have a task any more that was on its way to it.
+ */
+bool multi_settle(void)
+{
+	LIBBPF_OPTS(bpf_prog_load_opts, opts, .expected_attach_type = BPF_TRACE_FEXIT_MULTI);
+	bool ok;
+	int fd;
+
+	fd = multi_load_empty(BPF_PROG_TYPE_TRACING, &opts);
+	if (!ASSERT_OK_FD(fd, "load to settle"))
+		return false;
+	ok = settle_bind_map(fd) && settle_link(fd);
+	close(fd);
+	return ok && multi_wait_for(settle_maps, 0, "settled program");
 }
 
 bool multi_write_file(const char *dir, const char *file, const char *text)

@@ -194,10 +194,11 @@ void multi_get_state(struct multi_state *state);
 bool multi_same_state(const struct multi_state *before, const char *name);
 /* All but images: there may be a task inside one. */
 bool multi_same_but_images(const struct multi_state *before, const char *name);
-/* Wait until the images of earlier tests are gone: until one is that is freed
- * after them. prog must fit on bpf_fentry_test9.
+/* Wait until the images and programs of earlier tests are gone, and with them what they refer
+ * to, such as modules: until an image and a program are that are freed after them. Doesn't wait
+ * for images with a task inside.
  */
-bool multi_settle(const struct bpf_program *prog);
+bool multi_settle(void);
 
 /* Fails for each task that a live patch still waits for, and tells where it is. patch: the
  * patch's directory in sysfs

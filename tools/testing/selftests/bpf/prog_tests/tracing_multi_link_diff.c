@@ -239,7 +239,7 @@ static void instead_of_singles(bool shared)
 	struct multi_links l;
 
 	/* or there may be images of an earlier subtest */
-	if (!multi_settle(skel->progs.multi_entry) || !attach_multi(&l))
+	if (!multi_settle() || !attach_multi(&l))
 		return;
 	check_images(shared);
 	trigger();

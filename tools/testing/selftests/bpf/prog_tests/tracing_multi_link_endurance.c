@@ -306,6 +306,8 @@ static void play_and_sample(void)
 	struct multi_state before;
 	struct sample first;
 
+	if (!multi_settle())
+		return;
 	multi_get_state(&before);
 	print_heading();
 	start_secs = now_secs();

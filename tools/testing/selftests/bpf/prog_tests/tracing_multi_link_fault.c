@@ -95,7 +95,7 @@ static bool faults_setup(struct faults *f)
 	f->target = tracing_multi_target__open_and_load();
 	skel->bss->pid = getpid();
 	if (!ASSERT_OK_PTR(f->target, "open_and_load target") || !faults_add_other(f) ||
-	    !faults_add_targets(f) || !multi_settle(skel->progs.toggle_entry))
+	    !faults_add_targets(f) || !multi_settle())
 		return false;
 	f->t.use_cookies = f->cookies;
 	for (i = 0; i < f->t.cnt; i++)
@@ -563,7 +563,7 @@ static void run_many(const struct many_call *call, int min_last, bool own_images
 		return;
 	skel->bss->pid = getpid();
 	if (set_many(&m.raw, ids) && (!call->setup || call->setup(&m)) &&
-	    multi_settle(skel->progs.toggle_entry)) {
+	    multi_settle()) {
 		multi_get_state(&m.before);
 		if (multi_faults_begin()) {
 			ASSERT_GT(fail_each_many(&m), min_last, "points");

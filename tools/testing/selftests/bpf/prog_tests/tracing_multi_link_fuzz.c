@@ -459,7 +459,7 @@ static void fuzz_run(const char *name)
 	static struct multi_image_list images;
 	struct multi_state before;
 
-	if (!multi_settle(fuzz.match->progs.untyped))
+	if (!multi_settle())
 		return;
 	multi_get_images(&images);
 	multi_get_state(&before);

@@ -842,7 +842,7 @@ static void run_race(int groups)
 {
 	struct multi_state before;
 
-	if (!set_targets() || !multi_settle(skel->progs.toggled_entry))
+	if (!set_targets() || !multi_settle())
 		return;
 	if ((groups & TRACERS) && has_tracers() && !filter_tracers(true))
 		return;

@@ -109,7 +109,7 @@ static void test_rollback_full(void)
 		goto out;
 	cnt = fill_function(&full, link_fds);
 	ASSERT_EQ(cnt, NR_PROGS, "limit");
-	if (!multi_settle(skel->progs.leave))
+	if (!multi_settle())
 		goto close;
 	enabled = multi_enabled_functions();
 	images = multi_all_images();
@@ -162,7 +162,7 @@ static void test_rollback(void)
 		return;
 	if (!ASSERT_OK(kallsyms_find("bpf_fentry_test1", &skel->bss->addrs[0]), "addr") ||
 	    !multi_set(&one, "bpf_fentry_test1", NULL) || !add_many(&t) ||
-	    !multi_settle(skel->progs.leave))
+	    !multi_settle())
 		goto out;
 	enabled = multi_enabled_functions();
 	images = multi_all_images();

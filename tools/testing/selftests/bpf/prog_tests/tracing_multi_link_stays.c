@@ -83,7 +83,7 @@ static void test_single(void)
 	bpf_program__unload(skel->progs.toggle_single_exit);
 	close_without_memory(fd);
 
-	multi_settle(skel->progs.count_exit);
+	multi_settle();
 	ASSERT_EQ(hits_of(hits), 2, "both still");
 	check_loaded(id, "program that stays");
 	/* that needs no image */
@@ -165,7 +165,7 @@ static void check_multi(void)
 	bpf_program__unload(skel->progs.count_exit);
 	close_without_memory(fd);
 
-	multi_settle(skel->progs.toggle_exit);
+	multi_settle();
 	check_kept();
 	check_loaded(id, "program that stays");
 	multi_unlink(&goes_fd);

@@ -357,7 +357,7 @@ static void test_kill(void)
 	pid_t pid;
 	int i;
 
-	if (!multi_settle(skel->progs.toggle_entry))
+	if (!multi_settle())
 		return;
 	multi_get_state(&before);
 	pid = multi_fork(attach_glob, NULL);
@@ -404,7 +404,7 @@ static void kill_in_creation(struct bpf_program *prog, __u64 kill_at, __u64 max_
 	pid_t pid;
 
 	link = bpf_program__attach(prog);
-	if (!ASSERT_OK_PTR(link, "attach") || !multi_settle(skel->progs.toggle_entry))
+	if (!ASSERT_OK_PTR(link, "attach") || !multi_settle())
 		goto out;
 	skel->bss->kill_at = kill_at;
 	multi_get_state(&before);
@@ -479,7 +479,7 @@ static void leave_sleeping(int entry_fd, int leave_fd)
 	bpf_program__unload(skel->progs.count_exit);
 	multi_wait_for(sleep_prog_alive, 0, "program is freed");
 	/* images that can be freed are after this */
-	multi_settle(skel->progs.toggle_entry);
+	multi_settle();
 	ASSERT_EQ(sleep_images(), 1, "image with a task in it");
 }
 

@@ -767,7 +767,7 @@ static void run_failing(struct failing *f, int min_points, int min_failures)
 	if (f->overlap && multi_link(skel->progs.entry_0, &other, "other link") < 0)
 		return;
 	f->fd = multi_link(skel->progs.exit_0, &t, "attach");
-	if (f->fd < 0 || !multi_settle(skel->progs.entry_1))
+	if (f->fd < 0 || !multi_settle())
 		return;
 	if (multi_faults_begin()) {
 		fail_updates(f);

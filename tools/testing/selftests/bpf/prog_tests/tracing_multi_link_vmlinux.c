@@ -402,7 +402,7 @@ static void check_charged(int cgroup_fd)
 	if (fd < 0)
 		return;
 	close(fd);
-	multi_settle(skel->progs.toggle_entry);
+	multi_settle();
 
 	before = memory_current(cgroup_fd);
 	fd = attach_all(skel->progs.any_exit);
@@ -649,7 +649,7 @@ static void test_task_ends(void)
 	static struct multi_image_list before;
 	int fd;
 
-	if (!multi_settle(skel->progs.toggle_entry))
+	if (!multi_settle())
 		return;
 	multi_get_images(&before);
 	fd = attach_all(skel->progs.any_exit);
@@ -657,7 +657,7 @@ static void test_task_ends(void)
 		return;
 	end_tasks();
 	close(fd);
-	if (multi_settle(skel->progs.toggle_entry))
+	if (multi_settle())
 		multi_check_images(&before);
 }
 
@@ -668,7 +668,7 @@ static void test_workload(void)
 	pid_t pid;
 
 	skel->bss->any_hits = 0;
-	if (!pressure_begin() || !multi_settle(skel->progs.toggle_entry))
+	if (!pressure_begin() || !multi_settle())
 		goto out;
 	multi_get_images(&before);
 	multi_get_state(&state);
@@ -680,7 +680,7 @@ static void test_workload(void)
 		multi_expect_killed(pid);
 	}
 	multi_same_but_images(&state, "left behind");
-	if (multi_settle(skel->progs.toggle_entry))
+	if (multi_settle())
 		multi_check_images(&before);
 out:
 	cleanup_cgroup_environment();
@@ -858,11 +858,11 @@ static void test_update_killed(void)
 {
 	static struct multi_image_list before;
 
-	if (!multi_settle(skel->progs.toggle_entry))
+	if (!multi_settle())
 		return;
 	multi_get_images(&before);
 	with_updated(kill_updates);
-	if (multi_settle(skel->progs.toggle_entry))
+	if (multi_settle())
 		multi_check_images(&before);
 }
 
