@@ -98,9 +98,10 @@ static void attach_but_full(struct tracing_multi_link *skel, const struct multi_
 /* One of many targets is refused, and so none is attached to. */
 static void test_rollback_full(void)
 {
-	int link_fds[NR_FILL], cnt, enabled, images, i;
-	struct multi_targets t, full;
 	struct tracing_multi_link *skel;
+	struct multi_targets t, full;
+	int link_fds[NR_FILL], cnt, i;
+	struct multi_state before;
 
 	skel = tracing_multi_link__open_and_load();
 	if (!ASSERT_OK_PTR(skel, "open_and_load"))
@@ -111,14 +112,13 @@ static void test_rollback_full(void)
 	ASSERT_EQ(cnt, NR_PROGS, "limit");
 	if (!multi_settle())
 		goto close;
-	enabled = multi_enabled_functions();
-	images = multi_all_images();
+	multi_get_state(&before);
 	t.ids[t.cnt++] = full.ids[0];
 	multi_refused(skel->progs.entry, &t, -E2BIG, t.cnt - 1, "last is full");
-	ASSERT_EQ(multi_enabled_functions(), enabled, "enabled_functions");
-	multi_wait_for(multi_all_images, images, "trampoline images");
+	ASSERT_EQ(multi_enabled_functions(), before.enabled, "enabled_functions");
+	multi_same_state(&before, "left behind");
 	attach_but_full(skel, &t);
-	multi_wait_for(multi_all_images, images, "trampoline images, skipped");
+	multi_same_state(&before, "left behind, skipped");
 close:
 	for (i = 0; i < cnt; i++)
 		close(link_fds[i]);
@@ -155,7 +155,8 @@ static void test_rollback(void)
 {
 	struct tracing_multi_link *skel;
 	struct multi_targets t, one;
-	int enabled, images, fd;
+	struct multi_state before;
+	int fd;
 
 	skel = tracing_multi_link__open_and_load();
 	if (!ASSERT_OK_PTR(skel, "open_and_load"))
@@ -164,8 +165,7 @@ static void test_rollback(void)
 	    !multi_set(&one, "bpf_fentry_test1", NULL) || !add_many(&t) ||
 	    !multi_settle())
 		goto out;
-	enabled = multi_enabled_functions();
-	images = multi_all_images();
+	multi_get_state(&before);
 
 	t.ids[t.cnt] = t.ids[0];
 	t.ids[0] = one.ids[0];
@@ -173,7 +173,7 @@ static void test_rollback(void)
 	if (!multi_add(&t, "migrate_disable"))
 		goto out;
 	multi_refused(skel->progs.entry, &t, -EINVAL, t.cnt - 1, "last is denied");
-	ASSERT_EQ(multi_enabled_functions(), enabled, "enabled_functions, denied");
+	ASSERT_EQ(multi_enabled_functions(), before.enabled, "enabled_functions, denied");
 	ASSERT_EQ(test1_hits(skel), 0, "not attached");
 
 	/* the program sits on the last one of t */
@@ -183,18 +183,18 @@ static void test_rollback(void)
 	if (!ASSERT_OK_FD(fd, "attach to one"))
 		goto out;
 	multi_refused(skel->progs.entry, &t, -EBUSY, t.cnt - 1, "last is busy");
-	ASSERT_EQ(multi_enabled_functions(), enabled + 1, "enabled_functions, busy");
+	ASSERT_EQ(multi_enabled_functions(), before.enabled + 1, "enabled_functions, busy");
 	ASSERT_EQ(test1_hits(skel), 0, "not attached, busy");
 	close(fd);
-	ASSERT_EQ(multi_enabled_functions(), enabled, "enabled_functions, detached");
-	multi_wait_for(multi_all_images, images, "trampoline images");
+	ASSERT_EQ(multi_enabled_functions(), before.enabled, "enabled_functions, detached");
+	multi_same_state(&before, "left behind");
 
 	attach_to_all(skel, &t, false);
-	multi_wait_for(multi_all_images, images, "trampoline images, own ones");
+	multi_same_state(&before, "left behind, own images");
 	attach_to_all(skel, &t, true);
-	ASSERT_EQ(multi_enabled_functions(), enabled, "enabled_functions, at the end");
+	ASSERT_EQ(multi_enabled_functions(), before.enabled, "enabled_functions, at the end");
 	ASSERT_EQ(test1_hits(skel), 0, "detached");
-	multi_wait_for(multi_all_images, images, "trampoline images, at the end");
+	multi_same_state(&before, "left behind, at the end");
 out:
 	tracing_multi_link__destroy(skel);
 }

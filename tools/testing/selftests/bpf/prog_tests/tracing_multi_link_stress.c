@@ -605,7 +605,7 @@ static void detach_asleep(int uffd, void (*detach)(void))
 	detach();
 	for (i = 0; i < 10; i++)
 		kern_sync_rcu();
-	ASSERT_EQ(sleep_images(), 1, "image with a task in it");
+	multi_wait_for(sleep_images, 1, "image with a task in it");
 	ASSERT_EQ(skel->bss->after_sleep, 0, "still asleep");
 	wake(uffd, 0);
 join:
