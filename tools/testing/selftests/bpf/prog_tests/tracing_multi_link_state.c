@@ -101,6 +101,7 @@ static void test_rollback_full(void)
 	struct tracing_multi_link *skel;
 	struct multi_targets t, full;
 	int link_fds[NR_FILL], cnt, i;
+	char image[MULTI_IMAGE_KEY];
 	struct multi_state before;
 
 	skel = tracing_multi_link__open_and_load();
@@ -110,7 +111,8 @@ static void test_rollback_full(void)
 		goto out;
 	cnt = fill_function(&full, link_fds);
 	ASSERT_EQ(cnt, NR_PROGS, "limit");
-	if (!multi_settle())
+	/* those with fewer programs go first */
+	if (!multi_settle() || !multi_image_key(link_fds[0], full.ids[0], image, sizeof(image)))
 		goto close;
 	multi_get_state(&before);
 	t.ids[t.cnt++] = full.ids[0];
@@ -119,6 +121,7 @@ static void test_rollback_full(void)
 	multi_same_state(&before, "left behind");
 	attach_but_full(skel, &t);
 	multi_same_state(&before, "left behind, skipped");
+	ASSERT_EQ(multi_images(image), 1, "image of the full function");
 close:
 	for (i = 0; i < cnt; i++)
 		close(link_fds[i]);
