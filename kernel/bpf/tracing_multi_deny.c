@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * Kernel functions that fexit and fmod_ret programs of multi-links may not be attached
- * to, because they may be entered and never left.
+ * to, because they may be entered and never left, or left by a CPU that counts as dead.
  */
 #include <linux/bpf_verifier.h>
 #include <linux/bsearch.h>
@@ -19,6 +19,10 @@
  * return but may not. A program of a single link, attached to one of them on purpose,
  * is worth an image. Many are static and not in each build, so they are found by their
  * names, in modules as well. What is on the stack of an oops is not here.
+ *
+ * play_dead_common(), and what a CPU calls in its end and behind it, do return, but when
+ * the CPU counts as dead already (cpuhp_ap_report_dead()). Nobody waits for it any more,
+ * so it must not be the one that leaves an image.
  *
  * Sorted as strcmp() does.
  */
@@ -64,6 +68,8 @@ static const char * const names[] = {
 	"cpu_die",
 	"cpu_psci_cpu_die",
 	"cpu_startup_entry",
+	"cpuhp_ap_report_dead",
+	"cpuidle_get_cpu_driver",
 	"cpuidle_play_dead",
 	"cryptomgr_probe",
 	"cryptomgr_test",
@@ -90,6 +96,7 @@ static const char * const names[] = {
 	"native_play_dead",
 	"nfs4_run_state_manager",
 	"pcpu_sigp_retry",
+	"play_dead_common",
 	"psci_0_1_cpu_off",
 	"psci_0_2_cpu_off",
 	"psci_system_suspend",
@@ -110,6 +117,7 @@ static const char * const names[] = {
 	"smp_start_secondary",
 	"syscall_exit_to_user_mode_work",
 	"syscall_trace_enter",
+	"tboot_shutdown",
 	"usbatm_do_heavy_init",
 	"vhost_task_fn",
 	"x32_sys_call",
@@ -127,7 +135,7 @@ static int compare(const void *name, const void *elem)
  * bpf_func_may_not_return - may a call of a kernel function never return?
  * @name: the function's name in BTF
  *
- * Return: whether it is known as one that may be entered and never left.
+ * Return: whether it is known as one that may be entered and never left, or left too late.
  */
 bool bpf_func_may_not_return(const char *name)
 {

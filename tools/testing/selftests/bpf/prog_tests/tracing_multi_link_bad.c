@@ -370,7 +370,7 @@ static void test_noreturn_fentry(void)
 		multi_attached(skel->progs.untyped, &t, "fentry of noreturn");
 }
 
-/* Tasks end in these functions, or their CPUs go offline. */
+/* Tasks end in these functions, their CPUs go offline, or have gone. */
 static const char * const may_not_return[] = {
 	"arch_cpu_idle_dead",
 	"call_usermodehelper_exec_async",
@@ -382,12 +382,15 @@ static const char * const may_not_return[] = {
 	"kthread",
 #if defined(__x86_64__)
 	"arch_do_signal_or_restart",
+	"cpuhp_ap_report_dead",
 	"native_play_dead",
+	"play_dead_common",
 	"ret_from_fork",
 	"x64_sys_call",
 #elif defined(__aarch64__)
 	"__arm64_sys_exit",
 	"__arm64_sys_exit_group",
+	"cpuhp_ap_report_dead",
 	"do_el0_svc",
 	"do_signal",
 #elif defined(__s390x__)
@@ -400,6 +403,7 @@ static const char * const may_not_return[] = {
 	"__riscv_sys_exit",
 	"__riscv_sys_exit_group",
 	"arch_do_signal_or_restart",
+	"cpuhp_ap_report_dead",
 #endif
 };
 

@@ -526,6 +526,60 @@ static void test_sleep_own_image(void)
 	multi_set_sharing(true);
 }
 
+static void sleep_long(void *arg)
+{
+	struct timespec hour = { .tv_sec = 3600 };
+
+	/* as in read_event() */
+	syscall(__NR_close_range, 3, ~0U, 0);
+	skel->bss->pid = getpid();
+	syscall(__NR_nanosleep, &hour, NULL);
+}
+
+/* Whoever puts a program waits for the sleepable ones of the image that a task sleeps below,
+ * until that task can't be on the way to one any more.
+ */
+static void wait_beside_sleeping(int entry_fd, int leave_fd)
+{
+	__u64 rounds;
+
+	multi_wait_count(&skel->bss->entry_hits[1], 1, "in the function");
+	multi_unlink(&entry_fd);
+	multi_unlink(&leave_fd);
+	bpf_program__unload(skel->progs.sleepable_exit);
+	multi_settle();
+	rounds = skel->bss->rounds;
+	ASSERT_GT(rounds, 0, "grace periods of RCU tasks trace");
+	multi_settle();
+	ASSERT_EQ(skel->bss->rounds, rounds, "none since");
+	ASSERT_EQ(sleep_images(), 1, "image with a task in it");
+}
+
+static void test_sleep_skipping(void)
+{
+	struct multi_targets t = { .use_cookies = true, .cookies = { 1 } };
+	int entry_fd, leave_fd;
+	pid_t pid;
+
+	if (!load_with("count_rounds") || !multi_add(&t, SYS_NANOSLEEP_KPROBE_NAME))
+		return;
+	skel->links.count_rounds = bpf_program__attach(skel->progs.count_rounds);
+	if (!ASSERT_OK_PTR(skel->links.count_rounds, "count grace periods"))
+		return;
+	entry_fd = multi_link(skel->progs.count_entry, &t, "fentry");
+	leave_fd = multi_link(skel->progs.sleepable_exit, &t, "sleepable fexit");
+	if (entry_fd < 0 || leave_fd < 0 ||
+	    !multi_image_key(leave_fd, t.ids[0], sleep_image, sizeof(sleep_image)))
+		return;
+	pid = multi_fork(sleep_long, NULL);
+	if (pid < 0)
+		return;
+	wait_beside_sleeping(entry_fd, leave_fd);
+	kill(pid, SIGKILL);
+	multi_expect_killed(pid);
+	multi_wait_for(sleep_images, 0, "image is freed");
+}
+
 /* Two pages that have to be waited for */
 #define NR_PAGES 2
 
@@ -1045,6 +1099,7 @@ static const struct multi_subtest subtests[] = {
 	{ "kill_attaching", test_kill_attaching },
 	{ "sleep", test_sleep },
 	{ "sleep_own_image", test_sleep_own_image },
+	{ "sleep_skipping", test_sleep_skipping },
 	{ "sleepable_program", test_sleepable_program },
 	{ "sleepable_single", test_sleepable_single },
 	{ "sleepable_preempted", test_sleepable_preempted },

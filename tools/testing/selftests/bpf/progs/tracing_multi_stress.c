@@ -26,6 +26,8 @@ void *sleep_addr;
 __u64 page_size;
 __u64 before_sleep, after_sleep, sleep_value, sleep_fault = 1, sleep_cookie;
 long sleep_err;
+/* grace periods of RCU tasks trace that freeing programs and images has asked for */
+__u64 rounds;
 
 static __always_inline bool is_ours(void)
 {
@@ -132,6 +134,24 @@ SEC("fentry.s/bpf_fentry_test1")
 int sleep_single_entry(void *ctx)
 {
 	return sleep(ctx);
+}
+
+SEC("fexit.multi.s")
+int sleepable_exit(void *ctx)
+{
+	return 0;
+}
+
+extern const void tramp_rcu_tasks_trace __ksym;
+
+SEC("?fentry/call_rcu_tasks_trace")
+int count_rounds(void *ctx)
+{
+	__u64 func;
+
+	if (!bpf_get_func_arg(ctx, 1, &func) && func == (__u64)&tramp_rcu_tasks_trace)
+		__sync_fetch_and_add(&rounds, 1);
+	return 0;
 }
 
 static __always_inline int kill_caller(void)
