@@ -72,6 +72,25 @@ lock()
 	fi
 }
 
+# sources_stay, sources_change: what a build reads in build/tree stays as it is until the
+# build ends. An object that was compiled from a header as it was before is younger than the
+# header as it is now, so it would never be made again.
+sources_stay()
+{
+	exec {SOURCES_FD}>"$BUILD/.lock-sources"
+	flock -s "$SOURCES_FD"
+}
+
+sources_change()
+{
+	[[ -z ${SOURCES_FD:-} ]] || return 0
+	exec {SOURCES_FD}>"$BUILD/.lock-sources"
+	if ! flock -n "$SOURCES_FD"; then
+		warn "waiting for a build that reads build/tree"
+		flock "$SOURCES_FD"
+	fi
+}
+
 # --- architectures -------------------------------------------------------
 
 # use_arch NAME: take the facts of an architecture from scripts/arch, and those that
