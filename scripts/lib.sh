@@ -61,15 +61,18 @@ elapsed()
 	printf '%dm%02ds' $((s / 60)) $((s % 60))
 }
 
+# lock_fd FD WHOM: lock an open file, which may take until somebody else lets go.
+lock_fd()
+{
+	flock -n "$1" || { warn "waiting for $2"; flock "$1"; }
+}
+
 # lock NAME: one of us at a time; held until the script ends.
 lock()
 {
 	mkdir -p "$BUILD"
 	exec {LOCK_FD}>"$BUILD/.lock-$1"
-	if ! flock -n "$LOCK_FD"; then
-		warn "waiting for another run that uses build/$1"
-		flock "$LOCK_FD"
-	fi
+	lock_fd "$LOCK_FD" "another run that uses build/$1"
 }
 
 # sources_stay, sources_change: what a build reads in build/tree stays as it is until the
@@ -83,12 +86,8 @@ sources_stay()
 
 sources_change()
 {
-	[[ -z ${SOURCES_FD:-} ]] || return 0
 	exec {SOURCES_FD}>"$BUILD/.lock-sources"
-	if ! flock -n "$SOURCES_FD"; then
-		warn "waiting for a build that reads build/tree"
-		flock "$SOURCES_FD"
-	fi
+	lock_fd "$SOURCES_FD" "a build that reads build/tree"
 }
 
 # --- architectures -------------------------------------------------------
