@@ -11,7 +11,8 @@
  *	for each symbol of vmlinux
  *		if its hash is in the table, and so is its name
  *			that's the symbol; its name leaves the table
- *	the same with the symbols of modules, for names that are left
+ *
+ * or for each symbol of a module.
  *
  * Nearly all that a symbol costs then is its hash. For that a name needn't be
  * expanded, since the hash of two strings in a row follows from those of the two:
@@ -242,13 +243,12 @@ static int ksym_match_module_symbol(void *data, const char *name, unsigned long 
 	return !table->cnt;
 }
 
-static void ksym_match_modules(struct ksym_table *table, const struct module *mod)
+static void ksym_match_module(struct ksym_table *table, const struct module *mod)
 {
-	module_kallsyms_on_each_symbol(mod ? mod->name : NULL, ksym_match_module_symbol,
-				       table);
+	module_kallsyms_on_each_symbol(mod->name, ksym_match_module_symbol, table);
 }
 #else
-static void ksym_match_modules(struct ksym_table *table, const struct module *mod)
+static void ksym_match_module(struct ksym_table *table, const struct module *mod)
 {
 }
 #endif
@@ -263,12 +263,20 @@ static int ksym_lookup_pass(struct ksym_query *queries, unsigned int cnt,
 	if (!table)
 		return -ENOMEM;
 	err = ksym_table_add_all(table, queries);
-	if (!err && !mod)
+	if (!err && mod)
+		ksym_match_module(table, mod);
+	else if (!err)
 		err = ksym_match_vmlinux(table);
-	if (!err && table->cnt)
-		ksym_match_modules(table, mod);
 	kvfree(table);
 	return err;
+}
+
+/* What is only in modules isn't what was asked for. */
+static unsigned long ksym_lookup_vmlinux(const char *name)
+{
+	unsigned long addr = kallsyms_lookup_name(name);
+
+	return is_module_address(addr) ? 0 : addr;
 }
 
 static int ksym_lookup_each(struct ksym_query *query, struct module *mod)
@@ -279,7 +287,7 @@ static int ksym_lookup_each(struct ksym_query *query, struct module *mod)
 		cond_resched();
 
 		query->addr = mod ? find_kallsyms_symbol_value(mod, query->name) :
-				    kallsyms_lookup_name(query->name);
+				    ksym_lookup_vmlinux(query->name);
 	}
 	return 0;
 }
@@ -288,9 +296,9 @@ static int ksym_lookup_each(struct ksym_query *query, struct module *mod)
  * kallsyms_lookup_batch - find the addresses of many symbols
  * @queries: list of names; the list is gone afterwards, its members have the results
  * @cnt: number of @queries
- * @mod: module to search, which the caller holds; NULL to find for each name what
- *	kallsyms_lookup_name() does: the first such symbol of vmlinux, or if it has
- *	none, of all modules
+ * @mod: module to search, which the caller holds; NULL to find for each name the first
+ *	such symbol of vmlinux, as kallsyms_lookup_name() does, which goes on to modules
+ *	if there is none
  *
  * Context: process context, may sleep.
  *

@@ -180,8 +180,12 @@ static int key_cmp(u64 a, u64 b)
 static int entry_order_cmp(const void *a, const void *b, const void *priv)
 {
 	const struct bpf_tramp_multi_link_entry *entries = priv;
+	u32 ia = *(const u32 *)a, ib = *(const u32 *)b;
 
-	return key_cmp(entries[*(u32 *)a].trampoline->key, entries[*(u32 *)b].trampoline->key);
+	/* now and then: sort_r() goes on as long as it takes */
+	if (ia % 256 == 0)
+		cond_resched();
+	return key_cmp(entries[ia].trampoline->key, entries[ib].trampoline->key);
 }
 
 /* In the order in which they are shown, as most callers have them? */

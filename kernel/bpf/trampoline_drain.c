@@ -155,20 +155,23 @@ static void drain_abort_all(struct hlist_head *head, const struct bpf_link *link
 	hlist_for_each_entry_safe(im, next, head, list) {
 		if (bpf_tramp_image_prog_of(im, link))
 			drain_abort(im);
+		cond_resched();
 	}
 }
 
 /**
  * bpf_trampoline_stop_draining - run no program of a link for calls that are in flight
- * @tr: trampoline that the link is detached from, and whose lock the caller holds
+ * @tr: trampoline that the link has been detached from: it gets no more images with the
+ *	link, and those that it had have begun to drain
  * @link: the link
  *
  * Calls in shared images excepted, see bpf_link_stop_draining().
+ *
+ * Context: process context, may sleep. The trampoline's lock isn't needed.
  */
 void bpf_trampoline_stop_draining(struct bpf_trampoline *tr, const struct bpf_link *link)
 {
-	bpf_trampoline_assert_locked(tr);
-	/* images are only added under the lock */
+	/* an image of other links that begins to drain now doesn't matter */
 	if (!hlist_empty(&tr->draining))
 		drain_abort_all(&tr->draining, link);
 }

@@ -56,6 +56,9 @@ static int multi_ip_cmp(const void *a, const void *b, const void *priv)
 	u32 ia = *(const u32 *)a, ib = *(const u32 *)b;
 	unsigned long ip_a = multi_ip(&entries[ia]), ip_b = multi_ip(&entries[ib]);
 
+	/* now and then: sort_r() goes on as long as it takes */
+	if (ia % 256 == 0)
+		cond_resched();
 	if (ip_a != ip_b)
 		return ip_a < ip_b ? -1 : 1;
 	return ia < ib ? -1 : 1;
@@ -649,10 +652,23 @@ static void slots_unlink(struct multi_slot *slots, u32 cnt, struct bpf_tramp_mul
 	}
 	slots_commit(slots, cnt, true);
 	for (i = 0; i < cnt; i++) {
-		bpf_trampoline_stop_draining(slots[i].entry->trampoline, &mlink->link);
 		if (slots[i].err)
 			slot_keep(&slots[i], mlink);
 	}
+}
+
+/* Updates may have left many images, each of which is patched on its own: not while others
+ * wait for the trampolines.
+ */
+static void multi_stop_draining(struct bpf_tramp_multi_link *mlink)
+{
+	u32 i;
+
+	for (i = 0; i < mlink->cnt; i++) {
+		cond_resched();
+		bpf_trampoline_stop_draining(mlink->entries[i].trampoline, &mlink->link);
+	}
+	bpf_link_stop_draining(&mlink->link);
 }
 
 /* Detach from the first @nr of the chunks that were attached to. */
@@ -668,7 +684,7 @@ static void multi_unlink_chunks(struct bpf_tramp_multi_link *mlink, u32 nr)
 		slots_unlink(multi_slots, cnt, mlink);
 		bpf_trampoline_unlock_all();
 	}
-	bpf_link_stop_draining(&mlink->link);
+	multi_stop_draining(mlink);
 }
 
 /**

@@ -174,30 +174,43 @@ static const char *libbpf_reason(void)
 	return colon ? colon + 3 : text;
 }
 
-/* One comma-separated pattern, each glob in env.module if that is given */
+/* Globs with commas in between, each in env.module if that is given */
+static int add_patterns(FILE *f, char *globs)
+{
+	const char *module = env.module ?: "", *glob, *not, *comma = "";
+
+	while ((glob = strsep(&globs, ","))) {
+		not = *glob == '!' ? "!" : "";
+		glob += strlen(not);
+		if (env.module && strchr(glob, ':')) {
+			warn("'%s' names a module, and so does -m %s", glob, env.module);
+			return -EINVAL;
+		}
+		fprintf(f, "%s%s%s%s%s", comma, not, module, *module ? ":" : "", glob);
+		comma = ",";
+	}
+
+	return 0;
+}
+
+/* One comma-separated pattern */
 static int join_patterns(char **globs, int cnt)
 {
-	const char *module = env.module ?: "", *glob, *not;
 	size_t len = 0;
+	int i, err = 0;
 	FILE *f;
-	int i;
 
 	f = open_memstream(&env.pattern, &len);
 	if (!f)
 		return -ENOMEM;
 
-	for (i = 0; i < cnt; i++) {
-		not = globs[i][0] == '!' ? "!" : "";
-		glob = globs[i] + strlen(not);
-		if (env.module && strchr(glob, ':')) {
-			warn("'%s' names a module, and so does -m %s", glob, env.module);
-			fclose(f);
-			return -EINVAL;
-		}
-		fprintf(f, "%s%s%s%s%s", i ? "," : "", not, module, *module ? ":" : "", glob);
+	for (i = 0; i < cnt && !err; i++) {
+		if (i)
+			fputc(',', f);
+		err = add_patterns(f, globs[i]);
 	}
 
-	return fclose(f) ? -ENOMEM : 0;
+	return fclose(f) ? -ENOMEM : err;
 }
 
 static int parse_secs(const char *arg, double *secs)
@@ -840,6 +853,18 @@ static void print_errors(FILE *f, __u32 index)
 	}
 }
 
+/* How long calls in a slot took at most, or what stands for no limit */
+static const char *slot_max(int slot, const char *no_limit)
+{
+	static char buf[24];
+
+	if (slot == HIST_SLOTS - 1)
+		return no_limit;
+
+	snprintf(buf, sizeof(buf), "%llu", (1ULL << (slot + 1)) - 1);
+	return buf;
+}
+
 static void print_hist(FILE *f, const struct func_hist *hist)
 {
 	static const char stars[] = "******************************";
@@ -860,8 +885,8 @@ static void print_hist(FILE *f, const struct func_hist *hist)
 
 	for (i = first; i <= last; i++) {
 		width = hist->slots[i] * (sizeof(stars) - 1) / max;
-		fprintf(f, "  %12llu -> %-12llu ns %9llu |%-*.*s|\n",
-			i ? 1ULL << i : 0, (1ULL << (i + 1)) - 1, hist->slots[i],
+		fprintf(f, "  %12llu -> %-12s ns %9llu |%-*.*s|\n",
+			i ? 1ULL << i : 0, slot_max(i, "..."), hist->slots[i],
 			(int)sizeof(stars) - 1, width, stars);
 	}
 }
@@ -914,7 +939,8 @@ static void print_totals(FILE *f, struct functop_bpf *skel)
 	fprintf(f, "\n%zu of %zu functions called, %llu calls",
 		totals.called, funcs.cnt, totals.calls);
 	if (totals.missed)
-		fprintf(f, ", %llu missed (recursion)", totals.missed);
+		fprintf(f, ", %llu missed (recursion%s)", totals.missed,
+			env.pid ? ", of all processes" : "");
 	if (totals.untimed)
 		fprintf(f, ", %llu not timed or not returned", totals.untimed);
 	if (skel->bss->no_error)
@@ -1006,8 +1032,8 @@ static void print_json_hist(const struct func_hist *hist)
 	for (i = 0; i < HIST_SLOTS; i++) {
 		if (!hist->slots[i])
 			continue;
-		printf("%s{\"min_ns\":%llu,\"max_ns\":%llu,\"calls\":%llu}", sep,
-		       i ? 1ULL << i : 0, (1ULL << (i + 1)) - 1, hist->slots[i]);
+		printf("%s{\"min_ns\":%llu,\"max_ns\":%s,\"calls\":%llu}", sep,
+		       i ? 1ULL << i : 0, slot_max(i, "null"), hist->slots[i]);
 		sep = ",";
 	}
 	printf("]");

@@ -10,8 +10,8 @@
  * A glob stands for the functions that can be attached to, not for everything
  * that has such a name in BTF. Those are out:
  * - functions that ftrace doesn't know (available_filter_functions);
- * - names of several functions (/proc/kallsyms, available_filter_functions):
- *   BTF describes one of them, the kernel might take another;
+ * - names of several functions (/proc/kallsyms): BTF describes one of them, the
+ *   kernel might take another;
  * - signatures which no BPF trampoline serves;
  * - a second BTF function of the same name, as pahole emits for system calls.
  * What else the kernel refuses (its deny lists, prototypes that don't match)
@@ -31,7 +31,9 @@
 #include "libbpf_internal.h"
 #include "tracing_multi.h"
 
-/* Kernel's limits: arguments (MAX_BPF_FUNC_ARGS), and bytes of one of them */
+/* Kernel's limits: arguments (MAX_BPF_FUNC_ARGS), which on x86 may take no more slots
+ * of 8 bytes either, and bytes of one of them
+ */
 #define TRAMP_MAX_ARGS		12
 #define TRAMP_MAX_ARG_SIZE	16
 #define TRAMP_MAX_RET_SIZE	8
@@ -39,7 +41,7 @@
 enum {
 	FUNC_TRACEABLE	= 1 << 0,	/* ftrace knows a function of that name */
 	FUNC_SYMBOL	= 1 << 1,	/* kallsyms knows a function of that name */
-	FUNC_AMBIGUOUS	= 1 << 2,	/* one of them knows several */
+	FUNC_AMBIGUOUS	= 1 << 2,	/* there are several, see func_index_note() */
 	FUNC_NO_TRACEFS	= 1 << 3,	/* it isn't known what is traceable */
 };
 
@@ -363,7 +365,7 @@ bool func_sig_is_supported(const struct btf *btf, __u32 func_id, bool needs_ret)
 {
 	const struct btf_type *t = btf__type_by_id(btf, func_id);
 	const struct btf_param *p;
-	int i, n, size, slots = 0;
+	int i, n, size, slots;
 
 	t = btf__type_by_id(btf, t->type);
 	if (!t || !btf_is_func_proto(t))
@@ -374,12 +376,15 @@ bool func_sig_is_supported(const struct btf *btf, __u32 func_id, bool needs_ret)
 		return false;
 
 	n = btf_vlen(t);
+	slots = n;
 	for (i = 0, p = btf_params(t); i < n; i++, p++) {
 		/* a void one at the end stands for variable arguments */
 		size = arg_size(btf, p->type);
 		if (size <= 0 || size > TRAMP_MAX_ARG_SIZE)
 			return false;
-		slots += (size + 7) / 8;
+#ifdef __x86_64__
+		slots += size > 8;
+#endif
 	}
 
 	return slots <= TRAMP_MAX_ARGS;
@@ -485,6 +490,11 @@ int func_targets__add_globs(struct func_targets *tgts, const struct func_index *
 	return err;
 }
 
+/* Notes what a file tells of a function. A second symbol of that name is a second
+ * function. A second one that can be traced is so only if symbols aren't known: the
+ * code of a weak function that was overridden has no symbol, and where it isn't taken
+ * from ftrace's list, it goes there by the name of the symbol before.
+ */
 static void func_index_note(struct func_index *idx, const char *name, __u8 flag)
 {
 	__u8 *flags;
@@ -495,7 +505,10 @@ static void func_index_note(struct func_index *idx, const char *name, __u8 flag)
 		return;
 
 	flags = &idx->flags[id - idx->start_id];
-	*flags |= *flags & flag ? FUNC_AMBIGUOUS : flag;
+	if (!(*flags & flag))
+		*flags |= flag;
+	else if (flag == FUNC_SYMBOL || !(*flags & FUNC_SYMBOL))
+		*flags |= FUNC_AMBIGUOUS;
 }
 
 /* The name and, if there is one, the module of "<name>[ \t][<module>]" */
@@ -565,6 +578,15 @@ static FILE *open_available_functions(void)
 	return f ?: fopen("/sys/kernel/debug/tracing/available_filter_functions", "re");
 }
 
+static void func_index_no_tracefs(struct func_index *idx)
+{
+	__u32 i, cnt = btf__type_cnt(idx->btf) - idx->start_id;
+
+	for (i = 0; i < cnt; i++)
+		idx->flags[i] |= FUNC_NO_TRACEFS;
+}
+
+/* After scan_kallsyms() */
 static void scan_available_functions(struct func_index **idxs, size_t cnt)
 {
 	struct index_finder finder;
@@ -577,8 +599,7 @@ static void scan_available_functions(struct func_index **idxs, size_t cnt)
 	if (!f) {
 		pr_debug("available_filter_functions can't be read, globs take everything in BTF\n");
 		for (i = 0; i < cnt; i++)
-			memset(idxs[i]->flags, FUNC_NO_TRACEFS,
-			       btf__type_cnt(idxs[i]->btf) - idxs[i]->start_id);
+			func_index_no_tracefs(idxs[i]);
 		return;
 	}
 
@@ -605,7 +626,7 @@ static void scan_kallsyms(struct func_index **idxs, size_t cnt)
 
 	f = fopen("/proc/kallsyms", "re");
 	if (!f) {
-		pr_debug("/proc/kallsyms can't be read, globs don't leave out ambiguous names\n");
+		pr_debug("/proc/kallsyms can't be read, globs leave out only ambiguous names that can be traced\n");
 		return;
 	}
 
@@ -652,8 +673,8 @@ int func_index__scan(struct func_index **idxs, size_t cnt)
 
 	if (n) {
 		pr_debug("looking up which functions of %zu BTF object(s) can be traced\n", n);
-		scan_available_functions(todo, n);
 		scan_kallsyms(todo, n);
+		scan_available_functions(todo, n);
 	}
 
 	free(todo);

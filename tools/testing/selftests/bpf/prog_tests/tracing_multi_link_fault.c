@@ -719,6 +719,43 @@ out:
 	faults_teardown(&f);
 }
 
+/* Neither the new program's images nor, to go back, the old one's */
+static void update_beyond_limit(int link_fd)
+{
+	int prog_fd = bpf_program__fd(skel->progs.toggle_exit);
+	struct limit l = {};
+
+	if (limit_begin(&l))
+		ASSERT_EQ(bpf_link_update(link_fd, prog_fd, NULL), -EPERM, "limit");
+	limit_end(&l);
+	check_runs(true, false);
+	ASSERT_OK(bpf_link_update(link_fd, prog_fd, NULL), "no limit");
+	check_runs(false, true);
+}
+
+static void test_jit_limit_update(void)
+{
+	struct faults f = faults_plain();
+	int fd;
+
+	if (!faults_setup(&f))
+		goto out;
+	fd = multi_link(skel->progs.count_exit, &f.t, "attach");
+	if (fd < 0)
+		goto out;
+	update_beyond_limit(fd);
+	multi_unlink(&fd);
+	check_detached(&f);
+	multi_same_state(&f.before, "left behind");
+out:
+	faults_teardown(&f);
+}
+
+static void test_jit_limit_update_own_images(void)
+{
+	with_own_images(test_jit_limit_update);
+}
+
 /* A descriptor for the link is the first thing that it gets. */
 static void test_no_fd(void)
 {
@@ -778,6 +815,8 @@ static const struct multi_subtest subtests[] = {
 	{ "fail_detach_own_images", test_fail_detach_own_images, .is_long = true },
 	{ "jit_limit", test_jit_limit },
 	{ "jit_limit_detach", test_jit_limit_detach },
+	{ "jit_limit_update", test_jit_limit_update },
+	{ "jit_limit_update_own_images", test_jit_limit_update_own_images },
 	{ "no_fd", test_no_fd },
 };
 

@@ -448,6 +448,17 @@ static void test_patterns(void)
 	ASSERT_EQ(json_num(top.out, "calls"), 7, "all modules, but two");
 	ASSERT_OK_PTR(json_testmod("void"), "function");
 
+	/* each of them is the module's */
+	if (!functop_counts("--json", "-p", own_pid(), "-m", "bpf_testmod",
+			    "bpf_testmod_functop_void,bpf_testmod_functop_lon?", NULL))
+		return;
+	call_testmod(1);
+	if (!functop_end())
+		return;
+	ASSERT_EQ(json_num(top.out, "calls"), 2, "commas");
+	ASSERT_OK_PTR(json_testmod("void"), "first");
+	ASSERT_OK_PTR(json_testmod("long"), "second");
+
 	functop_fails(1, "only tells which functions not to take", "!vfs_*", NULL);
 	functop_fails(1, "found no function", "vfs_read*", "!vfs_*", NULL);
 }
@@ -781,7 +792,8 @@ static void test_missed(void)
 	if (!functop_end())
 		return;
 	snprintf(summary, sizeof(summary),
-		 "\n1 of 3 functions called, %d calls, %d missed (recursion)\n", CALLS, 2 * CALLS);
+		 "\n1 of 3 functions called, %d calls, %d missed (recursion, of all processes)\n",
+		 CALLS, 2 * CALLS);
 	ASSERT_HAS_SUBSTR(top.out, summary, "summary");
 }
 
@@ -942,6 +954,8 @@ static void test_bad_input(void)
 	functop_fails(2, "'../btf' isn't the name of a module", "-m", "../btf", "*", NULL);
 	functop_fails(2, "names a module, and so does -m bpf_testmod",
 		      "-m", "bpf_testmod", "bpf_testmod:*", NULL);
+	functop_fails(2, "'bpf_testmod:*' names a module, and so does -m bpf_testmod",
+		      "-m", "bpf_testmod", "bpf_testmod_*,!bpf_testmod:*", NULL);
 	functop_fails(1, "no function that can be traced matches no_such_*", "no_such_*", NULL);
 	functop_fails(1, "'no_such_function' isn't found in BTF", "no_such_function", NULL);
 	functop_fails(1, "module 'no_such_mod' isn't loaded", "no_such_mod:*", NULL);

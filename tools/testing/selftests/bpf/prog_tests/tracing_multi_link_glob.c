@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0
 /* What patterns stand for, and what is told if that can't be attached to. */
+#include <dirent.h>
 #include <sched.h>
 #include <sys/mman.h>
 #include <sys/mount.h>
 #include <sys/wait.h>
 #include <test_progs.h>
+#include "cap_helpers.h"
 #include "tracing_multi_helpers.h"
 #include "tracing_multi_glob.skel.h"
 #include "tracing_multi_glob_fail.skel.h"
@@ -348,14 +350,16 @@ struct take_counts {
 	int taken, refused, untraceable, ambiguous, unsupported;
 };
 
-/* Is it right that libbpf took a function or didn't? The kernel knows better. */
+/* Is it right that libbpf took a function or didn't? The kernel knows better. A name may be
+ * told to be traceable more than once for what is left behind it of weak functions, which have
+ * no symbols any more; then this doesn't say that the function itself is.
+ */
 static bool check_taken(const struct bpf_program *prog, const struct kernel_names *names,
 			const char *name, __u32 id, bool taken, bool attached,
 			struct take_counts *cnts)
 {
-	bool traceable = count_name(&names->traceable, name);
-	bool ambiguous = count_name(&names->traceable, name) > 1 ||
-			 count_name(&names->symbols, name) > 1;
+	bool ambiguous = count_name(&names->symbols, name) > 1;
+	int err, traceable = count_name(&names->traceable, name);
 
 	if (taken) {
 		cnts->taken++;
@@ -369,7 +373,8 @@ static bool check_taken(const struct bpf_program *prog, const struct kernel_name
 			return true;
 		/* only for reasons that libbpf can't know */
 		cnts->refused++;
-		return ASSERT_EQ(try_id(prog, id), -EINVAL, name);
+		err = try_id(prog, id);
+		return ASSERT_EQ(err, err == -ENOENT && traceable > 1 ? err : -EINVAL, name);
 	}
 	if (ambiguous) {
 		cnts->ambiguous++;
@@ -821,7 +826,7 @@ static void test_left_out_messages(void)
 		name = func_name(id);
 		if (!name)
 			continue;
-		if (count_name(&names.traceable, name) > 1)
+		if (count_name(&names.traceable, name) && count_name(&names.symbols, name) > 1)
 			ambiguous = name;
 		else if (!untraceable && !count_name(&names.traceable, name) &&
 			 try_id(skel->progs.entry, id) == -ENOENT)
@@ -1090,6 +1095,113 @@ static void test_module_reload(void)
 	}
 }
 
+static int nr_btf_fds(void)
+{
+	char link[64];
+	struct dirent *entry;
+	ssize_t len;
+	int cnt = 0;
+	DIR *dir;
+
+	dir = opendir("/proc/self/fd");
+	if (!ASSERT_OK_PTR(dir, "opendir"))
+		return -1;
+	while ((entry = readdir(dir))) {
+		len = readlinkat(dirfd(dir), entry->d_name, link, sizeof(link) - 1);
+		if (len < 0)
+			continue;
+		link[len] = '\0';
+		cnt += !strcmp(link, "anon_inode:btf");
+	}
+	closedir(dir);
+	return cnt;
+}
+
+/* There can be many objects, and many modules: no file stays open for each. */
+static void test_module_fds(void)
+{
+	static const char *const pattern = "*:bpf_testmod_multi_?,bpf_testmod_test_read";
+	struct bpf_link *links[2] = {};
+	struct tracing_multi_glob *skel;
+	int i, cnt = nr_btf_fds();
+
+	skel = tracing_multi_glob__open_and_load();
+	if (!ASSERT_OK_PTR(skel, "open_and_load"))
+		return;
+	/* the object's own */
+	cnt++;
+	ASSERT_EQ(nr_btf_fds(), cnt, "loaded");
+	for (i = 0; i < ARRAY_SIZE(links); i++) {
+		links[i] = bpf_program__attach_tracing_multi(i ? skel->progs.leave :
+							     skel->progs.entry, pattern, NULL);
+		ASSERT_EQ(link_cnt(links[i]), 10 + 1, "targets");
+		ASSERT_EQ(nr_btf_fds(), cnt, "attached");
+	}
+	for (i = 0; i < ARRAY_SIZE(links); i++)
+		bpf_link__destroy(links[i]);
+	tracing_multi_glob__destroy(skel);
+}
+
+static void check_without_admin(void)
+{
+	struct tracing_multi_glob *fresh = tracing_multi_glob__open_and_load();
+	struct bpf_link *link;
+
+	/* that there are modules is known from earlier */
+	check_refused(skel->progs.entry, "bpf_testmod:bpf_testmod_multi_1", NULL, EPERM,
+		      "module 'bpf_testmod'", "CAP_SYS_ADMIN");
+	if (!ASSERT_OK_PTR(fresh, "open_and_load"))
+		return;
+	check_refused(fresh->progs.entry, "bpf_testmod:bpf_testmod_multi_1", NULL, EPERM,
+		      "module 'bpf_testmod'", "CAP_SYS_ADMIN");
+	check_refused(fresh->progs.entry, "bpf_fentry_test1,*:bpf_testmod_multi_?", NULL, EPERM,
+		      "module '*'", "CAP_SYS_ADMIN");
+	check_refused(fresh->progs.entry, "bpf_testmod_multi_1", NULL, ENOENT,
+		      "'bpf_testmod_multi_1' isn't found", "CAP_SYS_ADMIN");
+	link = bpf_program__attach_tracing_multi(fresh->progs.entry, "bpf_fentry_test*", NULL);
+	ASSERT_EQ(link_cnt(link), NR_CALLED + 1, "functions of vmlinux");
+	bpf_link__destroy(link);
+	tracing_multi_glob__destroy(fresh);
+}
+
+/* It takes a capability to look for modules: no reason to leave them out silently. */
+static void test_no_admin(void)
+{
+	__u64 caps;
+
+	ASSERT_EQ(try_attach("bpf_testmod:bpf_testmod_multi_1"), 1, "with all capabilities");
+	if (!ASSERT_OK(cap_disable_effective(1ULL << CAP_SYS_ADMIN, &caps), "no CAP_SYS_ADMIN"))
+		return;
+	check_without_admin();
+	ASSERT_OK(cap_enable_effective(caps, NULL), "regain it");
+	ASSERT_EQ(try_attach("bpf_testmod:bpf_testmod_multi_1"), 1, "with it again");
+}
+
+/* The loader of a light skeleton looks for functions by name only. */
+static void test_light_skeleton(void)
+{
+	LIBBPF_OPTS(gen_loader_opts, opts);
+	struct tracing_multi_glob_fail *fail;
+	char *log;
+	int err;
+
+	fail = tracing_multi_glob_fail__open();
+	if (!ASSERT_OK_PTR(fail, "open"))
+		return;
+	bpf_program__set_autoload(fail->progs.no_function_in_module, true);
+	if (!ASSERT_OK(bpf_object__gen_loader(fail->obj, &opts), "gen_loader") ||
+	    !ASSERT_OK(start_libbpf_log_capture(), "capture"))
+		goto out;
+	err = tracing_multi_glob_fail__load(fail);
+	log = stop_libbpf_log_capture();
+	ASSERT_EQ(err, -EOPNOTSUPP, "function of a module");
+	ASSERT_HAS_SUBSTR(log, "light skeleton can't be loaded for a function of module 'bpf_testmod'",
+			  "message");
+	free(log);
+out:
+	tracing_multi_glob_fail__destroy(fail);
+}
+
 static const struct {
 	const char *name;
 	void (*run)(void);
@@ -1110,6 +1222,9 @@ static const struct {
 	{ "short_opts", test_short_opts },
 	{ "prog_target", test_prog_target },
 	{ "module_reload", test_module_reload },
+	{ "module_fds", test_module_fds },
+	{ "no_admin", test_no_admin },
+	{ "light_skeleton", test_light_skeleton },
 };
 
 void serial_test_tracing_multi_link_glob(void)

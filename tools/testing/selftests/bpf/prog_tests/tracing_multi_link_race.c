@@ -532,6 +532,15 @@ static void *race(void *arg)
 	return NULL;
 }
 
+static bool is_usable(const struct racer *r)
+{
+	bool usable = !r->usable || r->usable();
+
+	if (!usable)
+		fprintf(stdout, "this kernel has no %s\n", r->name);
+	return usable;
+}
+
 static bool start(struct racer *r, int groups)
 {
 	r->steps = 0;
@@ -539,10 +548,8 @@ static bool start(struct racer *r, int groups)
 	r->started = false;
 	if (!(r->group & groups))
 		return true;
-	if (r->usable && !r->usable()) {
-		fprintf(stdout, "this kernel has no %s\n", r->name);
+	if (!is_usable(r))
 		return true;
-	}
 	r->started = ASSERT_OK(pthread_create(&r->thread, NULL, race, r), r->name);
 	return r->started;
 }
@@ -899,6 +906,17 @@ static void test_all(void)
 	run_cpus(LINKS | TRACERS | MODULES);
 }
 
+/* A race that lacks some is less than it could be, which should not go unnoticed. */
+static void test_all_kinds(void)
+{
+	int i;
+
+	for (i = 0; i < ARRAY_SIZE(racers); i++) {
+		if (!is_usable(&racers[i]))
+			test__skip();
+	}
+}
+
 static bool setup_each(void)
 {
 	skel = tracing_multi_race__open_and_load();
@@ -912,6 +930,7 @@ static void teardown_each(void)
 }
 
 static const struct multi_subtest subtests[] = {
+	{ "all_kinds", test_all_kinds },
 	{ "links", test_links },
 	{ "tracers", test_tracers },
 	{ "modules", test_modules },

@@ -13,30 +13,43 @@
 
 static struct tracing_multi_stress *skel;
 
-/* Close fd while no slab can be allocated. */
-static void close_without_memory(int fd)
+/* No slab can be allocated by tasks that ask for it. */
+static bool slabs_fail_begin(void)
+{
+	return ASSERT_TRUE(multi_write_file(FAILSLAB, "task-filter", "Y") &&
+			   multi_write_file(FAILSLAB, "interval", "1") &&
+			   multi_write_file(FAILSLAB, "times", "-1") &&
+			   multi_write_file(FAILSLAB, "probability", "100"), "failslab");
+}
+
+static void slabs_fail_end(void)
+{
+	multi_write_file(FAILSLAB, "probability", "0");
+	multi_write_file(FAILSLAB, "times", "1");
+	multi_write_file(FAILSLAB, "task-filter", "N");
+}
+
+static void close_as_slabs_fail(int fd)
 {
 	int fail_fd = open("/proc/self/make-it-fail", O_WRONLY | O_CLOEXEC);
 	int err = 0;
 
 	if (!ASSERT_OK_FD(fail_fd, "make-it-fail"))
 		return;
-	/* of tasks that ask for it */
-	if (ASSERT_TRUE(multi_write_file(FAILSLAB, "task-filter", "Y") &&
-			multi_write_file(FAILSLAB, "interval", "1") &&
-			multi_write_file(FAILSLAB, "times", "-1") &&
-			multi_write_file(FAILSLAB, "probability", "100"), "failslab")) {
-		if (write(fail_fd, "1", 1) != 1)
-			err = errno;
-		close(fd);
-		if (write(fail_fd, "0", 1) != 1)
-			err = errno;
-	}
+	if (write(fail_fd, "1", 1) != 1)
+		err = errno;
+	close(fd);
+	if (write(fail_fd, "0", 1) != 1)
+		err = errno;
 	ASSERT_OK(err, "make-it-fail");
 	close(fail_fd);
-	multi_write_file(FAILSLAB, "probability", "0");
-	multi_write_file(FAILSLAB, "times", "1");
-	multi_write_file(FAILSLAB, "task-filter", "N");
+}
+
+static void close_without_memory(int fd)
+{
+	if (slabs_fail_begin())
+		close_as_slabs_fail(fd);
+	slabs_fail_end();
 }
 
 static __u32 prog_id(const struct bpf_program *prog)
@@ -185,6 +198,50 @@ static void test_multi(void)
 		check_multi();
 }
 
+/* The link's only fd is closed by this task, which is killed when it begins to detach. */
+static void close_killed(void *arg)
+{
+	const struct multi_targets *t = arg;
+	int fd = multi_attach(skel->progs.count_exit, t);
+
+	if (fd < 0)
+		_exit(1);
+	skel->bss->kill_at = skel->bss->kill_calls + 1;
+	skel->bss->pid = getpid();
+	close_as_slabs_fail(fd);
+	_exit(2);
+}
+
+/* There is memory, but not for a task that is killed: somebody else has to get it. */
+static void test_killed(void)
+{
+	struct multi_targets t;
+	struct bpf_link *link;
+	int fd = -1;
+	pid_t pid;
+
+	link = bpf_program__attach(skel->progs.kill_attaching);
+	if (!ASSERT_OK_PTR(link, "attach") ||
+	    !multi_set(&t, "bpf_fentry_test1", "bpf_fentry_test2", "bpf_fentry_test3", NULL))
+		goto out;
+	set_cookies(&t, 1);
+	fd = multi_link(skel->progs.count_entry, &t, "attach what stays");
+	if (fd < 0 || !slabs_fail_begin())
+		goto out;
+	pid = multi_fork(close_killed, &t);
+	if (pid > 0)
+		multi_expect_killed(pid);
+	slabs_fail_end();
+	ASSERT_GE(skel->bss->kill_calls, skel->bss->kill_at, "killed by the program");
+	skel->bss->pid = getpid();
+	skel->bss->kill_at = 0;
+	check_exit_hits(0, "detached");
+	ASSERT_EQ(skel->bss->entry_hits[1], 1, "what stays");
+out:
+	multi_unlink(&fd);
+	bpf_link__destroy(link);
+}
+
 static bool setup(void)
 {
 	return multi_init() && multi_faults_begin();
@@ -198,8 +255,11 @@ static void teardown(void)
 
 static bool setup_each(void)
 {
-	skel = tracing_multi_stress__open_and_load();
-	if (!ASSERT_OK_PTR(skel, "open_and_load"))
+	skel = tracing_multi_stress__open();
+	if (!ASSERT_OK_PTR(skel, "open") ||
+	    !ASSERT_OK(bpf_program__set_autoload(skel->progs.kill_attaching, true),
+		       "set_autoload") ||
+	    !ASSERT_OK(tracing_multi_stress__load(skel), "load"))
 		return false;
 	skel->bss->pid = getpid();
 	return true;
@@ -212,6 +272,7 @@ static void teardown_each(void)
 }
 
 static const struct multi_subtest subtests[] = {
+	{ "killed", test_killed },
 	{ "single", test_single },
 	{ "multi", test_multi },
 };

@@ -668,6 +668,8 @@ join:
 	multi_wait_for(sleep_images, 0, "image is freed");
 }
 
+/* the program that sleeps, and its link */
+static struct bpf_program *sleeper;
 static int sleep_link_fd;
 
 static bool attach_sleeping(void)
@@ -679,7 +681,7 @@ static bool attach_sleeping(void)
 		return false;
 	t.cookies[0] = SLEEP_COOKIE;
 	t.use_cookies = true;
-	sleep_link_fd = multi_link(skel->progs.sleep_entry, &t, "attach");
+	sleep_link_fd = multi_link(sleeper, &t, "attach");
 	return sleep_link_fd >= 0 &&
 	       multi_image_key(sleep_link_fd, t.ids[0], sleep_image, sizeof(sleep_image));
 }
@@ -694,7 +696,7 @@ static void detach_sleeping(void)
 	t.cookies[0] = 1;
 	t.use_cookies = true;
 	multi_unlink(&sleep_link_fd);
-	bpf_program__unload(skel->progs.sleep_entry);
+	bpf_program__unload(sleeper);
 	multi_link(skel->progs.count_entry, &t, "attach elsewhere");
 	multi_link(skel->progs.count_exit, &t, "attach elsewhere");
 	multi_link(skel->progs.toggle_entry, &t, "attach elsewhere");
@@ -768,6 +770,7 @@ static void sleep_in_program(bool (*attach)(void), void (*detach)(void))
 /* It is the program that sleeps, and it must be there until it is over. */
 static void test_sleepable_program(void)
 {
+	sleeper = skel->progs.sleep_entry;
 	sleep_in_program(attach_sleeping, detach_sleeping);
 }
 
@@ -962,7 +965,10 @@ static void sync_rcu_tasks_trace(void)
 
 static int sleep_progs(void)
 {
-	return multi_lines("/proc/kallsyms", " bpf_prog_", "_sleep_entry");
+	char symbol[32];
+
+	snprintf(symbol, sizeof(symbol), "_%s", bpf_program__name(sleeper));
+	return multi_lines("/proc/kallsyms", " bpf_prog_", symbol);
 }
 
 static int sleep_single_progs(void)
@@ -1029,7 +1035,7 @@ static void preempt_second(int uffd)
 	check_went_on(2);
 }
 
-static void test_preempted(bool second)
+static void test_preempted(struct bpf_program *prog, bool second)
 {
 	struct utsname name;
 	int uffd;
@@ -1040,6 +1046,7 @@ static void test_preempted(bool second)
 		test__skip();
 		return;
 	}
+	sleeper = prog;
 	/* those of earlier subtests are gone */
 	if (!multi_wait_for(sleep_progs, 1, "programs") ||
 	    !multi_wait_for(sleep_single_progs, 1, "programs"))
@@ -1061,7 +1068,7 @@ static void test_preempted(bool second)
 }
 #else
 /* Breakpoints of perf in the kernel are not that exact everywhere. */
-static void test_preempted(bool second)
+static void test_preempted(struct bpf_program *prog, bool second)
 {
 	test__skip();
 }
@@ -1069,12 +1076,18 @@ static void test_preempted(bool second)
 
 static void test_sleepable_preempted(void)
 {
-	test_preempted(false);
+	test_preempted(skel->progs.sleep_entry, false);
+}
+
+/* Its image is skipped at the end of functions, but the task has come from there already. */
+static void test_sleepable_fexit_preempted(void)
+{
+	test_preempted(skel->progs.sleep_exit, false);
 }
 
 static void test_sleepable_second_preempted(void)
 {
-	test_preempted(true);
+	test_preempted(skel->progs.sleep_entry, true);
 }
 
 static bool setup_each(void)
@@ -1103,6 +1116,7 @@ static const struct multi_subtest subtests[] = {
 	{ "sleepable_program", test_sleepable_program },
 	{ "sleepable_single", test_sleepable_single },
 	{ "sleepable_preempted", test_sleepable_preempted },
+	{ "sleepable_fexit_preempted", test_sleepable_fexit_preempted },
 	{ "sleepable_second_preempted", test_sleepable_second_preempted },
 };
 

@@ -130,6 +130,12 @@ int sleep_entry(void *ctx)
 	return sleep(ctx);
 }
 
+SEC("fexit.multi.s")
+int sleep_exit(void *ctx)
+{
+	return sleep(ctx);
+}
+
 SEC("fentry.s/bpf_fentry_test1")
 int sleep_single_entry(void *ctx)
 {
@@ -142,7 +148,8 @@ int sleepable_exit(void *ctx)
 	return 0;
 }
 
-extern const void tramp_rcu_tasks_trace __ksym;
+/* weak: without it only the test that counts fails */
+extern const void tramp_rcu_tasks_trace __ksym __weak;
 
 SEC("?fentry/call_rcu_tasks_trace")
 int count_rounds(void *ctx)
