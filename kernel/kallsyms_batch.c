@@ -271,12 +271,19 @@ static int ksym_lookup_pass(struct ksym_query *queries, unsigned int cnt,
 	return err;
 }
 
-/* What is only in modules isn't what was asked for. */
+static int ksym_take_addr(void *data, unsigned long addr)
+{
+	*(unsigned long *)data = addr;
+	return 1;
+}
+
+/* As kallsyms_lookup_name(), which would go on to modules */
 static unsigned long ksym_lookup_vmlinux(const char *name)
 {
-	unsigned long addr = kallsyms_lookup_name(name);
+	unsigned long addr = 0;
 
-	return is_module_address(addr) ? 0 : addr;
+	kallsyms_on_each_match_symbol(ksym_take_addr, name, &addr);
+	return addr;
 }
 
 static int ksym_lookup_each(struct ksym_query *query, struct module *mod)
@@ -296,9 +303,9 @@ static int ksym_lookup_each(struct ksym_query *query, struct module *mod)
  * kallsyms_lookup_batch - find the addresses of many symbols
  * @queries: list of names; the list is gone afterwards, its members have the results
  * @cnt: number of @queries
- * @mod: module to search, which the caller holds; NULL to find for each name the first
- *	such symbol of vmlinux, as kallsyms_lookup_name() does, which goes on to modules
- *	if there is none
+ * @mod: module to search, which the caller holds; NULL for vmlinux, of which each name
+ *	finds the first such symbol. Unlike by kallsyms_lookup_name(), modules are not
+ *	searched then
  *
  * Context: process context, may sleep.
  *

@@ -146,17 +146,33 @@ static void drain_abort(struct bpf_tramp_image *im)
 	drain_end(im);
 }
 
-static void drain_abort_all(struct hlist_head *head, const struct bpf_link *link)
+/* So many at a time: whoever lets an image drain waits for draining_mutex, and may have all
+ * trampoline locks then.
+ */
+#define DRAIN_ABORT_MAX	16
+
+/* Return: are there more? */
+static bool drain_abort_some(struct hlist_head *head, const struct bpf_link *link)
 {
 	struct bpf_tramp_image *im;
 	struct hlist_node *next;
+	int nr = 0;
 
 	guard(mutex)(&draining_mutex);
 	hlist_for_each_entry_safe(im, next, head, list) {
-		if (bpf_tramp_image_prog_of(im, link))
-			drain_abort(im);
-		cond_resched();
+		if (!bpf_tramp_image_prog_of(im, link))
+			continue;
+		if (nr++ == DRAIN_ABORT_MAX)
+			return true;
+		drain_abort(im);
 	}
+	return false;
+}
+
+static void drain_abort_all(struct hlist_head *head, const struct bpf_link *link)
+{
+	while (drain_abort_some(head, link))
+		cond_resched();
 }
 
 /**

@@ -719,7 +719,7 @@ out:
 	faults_teardown(&f);
 }
 
-/* Neither the new program's images nor, to go back, the old one's */
+/* The first image that the new program needs is one too many. */
 static void update_beyond_limit(int link_fd)
 {
 	int prog_fd = bpf_program__fd(skel->progs.toggle_exit);

@@ -347,7 +347,7 @@ static int try_id(const struct bpf_program *prog, __u32 id)
 }
 
 struct take_counts {
-	int taken, refused, untraceable, ambiguous, unsupported;
+	int taken, twice, refused, untraceable, ambiguous, unsupported;
 };
 
 /* Is it right that libbpf took a function or didn't? The kernel knows better. A name may be
@@ -363,6 +363,7 @@ static bool check_taken(const struct bpf_program *prog, const struct kernel_name
 
 	if (taken) {
 		cnts->taken++;
+		cnts->twice += traceable > 1;
 		/* there are thousands: no line for each that's as it should be */
 		if (!traceable || ambiguous) {
 			PRINT_FAIL("%s is taken, but %s\n", name,
@@ -374,7 +375,9 @@ static bool check_taken(const struct bpf_program *prog, const struct kernel_name
 		/* only for reasons that libbpf can't know */
 		cnts->refused++;
 		err = try_id(prog, id);
-		return ASSERT_EQ(err, err == -ENOENT && traceable > 1 ? err : -EINVAL, name);
+		if (traceable > 1 && err == -ENOENT)
+			return true;
+		return ASSERT_EQ(err, -EINVAL, name);
 	}
 	if (ambiguous) {
 		cnts->ambiguous++;
@@ -538,10 +541,9 @@ static void check_takes(const struct bpf_program *prog, bool attach)
 				 pos < cnt && ids[pos] == funcs[i], &cnts))
 			break;
 	}
-	printf("%s: %d taken, %d of them refused; ", bpf_program__name(prog), cnts.taken,
-	       cnts.refused);
-	printf("left out: %d not traceable, %d ambiguous, %d not supported\n",
-	       cnts.untraceable, cnts.ambiguous, cnts.unsupported);
+	multi_figure("%s '*': %d taken, %d of them named twice, %d refused; left out: %d not traceable, %d ambiguous, %d not supported",
+		     bpf_program__name(prog), cnts.taken, cnts.twice, cnts.refused,
+		     cnts.untraceable, cnts.ambiguous, cnts.unsupported);
 	ASSERT_GT(cnts.taken, 1000, "taken");
 	ASSERT_GT(cnts.untraceable, 0, "not traceable");
 	ASSERT_GT(cnts.ambiguous, 0, "ambiguous");
@@ -913,6 +915,11 @@ static void test_ids_messages(void)
 	check_refused(skel->progs.entry, NULL, &opts, EINVAL, "can't attach to but_one (BTF id ",
 		      ", 3 of 3 functions: ");
 
+	/* no descriptor */
+	t.fds[2] = -1;
+	check_refused(skel->progs.entry, NULL, &opts, EBADF, "can't attach to function (BTF id ",
+		      ", 3 of 3 functions: ");
+
 	/* ids of what isn't a function, and of nothing */
 	t.cnt = 0;
 	opts.cnt = 2;
@@ -1142,6 +1149,52 @@ static void test_module_fds(void)
 	tracing_multi_glob__destroy(skel);
 }
 
+static int attach_more(const char *module, const char *func, __u64 *cookie, void *ctx)
+{
+	struct bpf_link **link = ctx;
+
+	if (*link)
+		return 0;
+	*link = bpf_program__attach_tracing_multi(skel->progs.leave,
+						  "*:bpf_testmod_multi_?,bpf_testmod_test_read",
+						  NULL);
+	return *link ? 0 : -errno;
+}
+
+/* What has been looked up of modules is there still when match_fn has attached, too. */
+static void test_nested_attach(void)
+{
+	struct bpf_link *inner = NULL, *outer;
+	LIBBPF_OPTS(bpf_tracing_multi_opts, opts,
+		.match_fn = attach_more,
+		.match_ctx = &inner,
+	);
+
+	outer = bpf_program__attach_tracing_multi(skel->progs.entry, "*:bpf_testmod_multi_?",
+						  &opts);
+	ASSERT_EQ(link_cnt(outer), 10, "outer");
+	ASSERT_EQ(link_cnt(inner), 10 + 1, "inner");
+	bpf_link__destroy(inner);
+	bpf_link__destroy(outer);
+}
+
+/* An attach that comes too early doesn't take away what the load needs. */
+static void test_attach_before_load(void)
+{
+	struct tracing_multi_glob *skel = tracing_multi_glob__open();
+	struct bpf_program *entry;
+
+	if (!ASSERT_OK_PTR(skel, "open"))
+		return;
+	entry = skel->progs.entry;
+	bpf_program__set_autoload(skel->progs.in_module, true);
+	ASSERT_OK(bpf_program__set_attach_target(entry, 0, "bpf_testmod:bpf_testmod_multi_1"),
+		  "look for a module's function");
+	check_refused(entry, "bpf_fentry_test1", NULL, EINVAL, "was it loaded?", "'entry'");
+	ASSERT_OK(tracing_multi_glob__load(skel), "load");
+	tracing_multi_glob__destroy(skel);
+}
+
 static void check_without_admin(void)
 {
 	struct tracing_multi_glob *fresh = tracing_multi_glob__open_and_load();
@@ -1223,6 +1276,8 @@ static const struct {
 	{ "prog_target", test_prog_target },
 	{ "module_reload", test_module_reload },
 	{ "module_fds", test_module_fds },
+	{ "nested_attach", test_nested_attach },
+	{ "attach_before_load", test_attach_before_load },
 	{ "no_admin", test_no_admin },
 	{ "light_skeleton", test_light_skeleton },
 };
