@@ -1178,23 +1178,6 @@ static void test_nested_attach(void)
 	bpf_link__destroy(outer);
 }
 
-/* An attach that comes too early doesn't take away what the load needs. */
-static void test_attach_before_load(void)
-{
-	struct tracing_multi_glob *skel = tracing_multi_glob__open();
-	struct bpf_program *entry;
-
-	if (!ASSERT_OK_PTR(skel, "open"))
-		return;
-	entry = skel->progs.entry;
-	bpf_program__set_autoload(skel->progs.in_module, true);
-	ASSERT_OK(bpf_program__set_attach_target(entry, 0, "bpf_testmod:bpf_testmod_multi_1"),
-		  "look for a module's function");
-	check_refused(entry, "bpf_fentry_test1", NULL, EINVAL, "was it loaded?", "'entry'");
-	ASSERT_OK(tracing_multi_glob__load(skel), "load");
-	tracing_multi_glob__destroy(skel);
-}
-
 static void check_without_admin(void)
 {
 	struct tracing_multi_glob *fresh = tracing_multi_glob__open_and_load();
@@ -1277,7 +1260,6 @@ static const struct {
 	{ "module_reload", test_module_reload },
 	{ "module_fds", test_module_fds },
 	{ "nested_attach", test_nested_attach },
-	{ "attach_before_load", test_attach_before_load },
 	{ "no_admin", test_no_admin },
 	{ "light_skeleton", test_light_skeleton },
 };

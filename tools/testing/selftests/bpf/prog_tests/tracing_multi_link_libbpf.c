@@ -319,6 +319,28 @@ out:
 	tracing_multi_auto__destroy(own);
 }
 
+/* An attach that comes too early doesn't take away what the load needs. */
+static void test_attach_before_load(void)
+{
+	struct tracing_multi_auto *own = tracing_multi_auto__open();
+	struct bpf_program *prog;
+	struct bpf_link *link;
+
+	if (!ASSERT_OK_PTR(own, "open"))
+		return;
+	prog = own->progs.by_hand;
+	bpf_program__set_autoload(own->progs.in_module, true);
+	ASSERT_OK(bpf_program__set_attach_target(prog, 0, "bpf_testmod:bpf_testmod_multi_1"),
+		  "look for a module's function");
+	link = bpf_program__attach_tracing_multi(prog, "bpf_fentry_test1", NULL);
+	if (!ASSERT_NULL(link, "too early"))
+		bpf_link__destroy(link);
+	else
+		ASSERT_EQ(errno, EINVAL, "too early");
+	ASSERT_OK(tracing_multi_auto__load(own), "load");
+	tracing_multi_auto__destroy(own);
+}
+
 static void check_hits(__u64 old, __u64 new, const char *name)
 {
 	skel->bss->module_hits = 0;
@@ -673,6 +695,7 @@ static const struct multi_subtest subtests[] = {
 	{ "match_fn", test_match_fn },
 	{ "bad_opts", test_bad_opts },
 	{ "set_attach_target", test_set_attach_target },
+	{ "attach_before_load", test_attach_before_load },
 	{ "update_program", test_update_program },
 	{ "link_pin", test_link_pin },
 	{ "type_names", test_type_names },

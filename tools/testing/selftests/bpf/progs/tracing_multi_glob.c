@@ -67,13 +67,6 @@ int BPF_PROG(leave)
 	return 0;
 }
 
-/* a single one, which is loaded for a module's function */
-SEC("?fentry/bpf_testmod_test_read")
-int BPF_PROG(in_module)
-{
-	return 0;
-}
-
 /* running it calls bpf_fentry_test* */
 SEC("fentry/bpf_fentry_test1")
 int BPF_PROG(run_fentry_tests)
