@@ -491,9 +491,9 @@ int func_targets__add_globs(struct func_targets *tgts, const struct func_index *
 }
 
 /* Notes what a file tells of a function. A second symbol of that name is a second
- * function. A second one that can be traced is so only if symbols aren't known: the
- * code of a weak function that was overridden has no symbol, and where it isn't taken
- * from ftrace's list, it goes there by the name of the symbol before.
+ * function. A second line in ftrace's list is one only if symbols aren't known: the
+ * code of a weak function that was overridden has no symbol, and where ftrace still
+ * has it, it is listed by the name of the symbol before.
  */
 static void func_index_note(struct func_index *idx, const char *name, __u8 flag)
 {

@@ -697,11 +697,9 @@ out:
 	faults_teardown(&f);
 }
 
-/* The program that stays needs an image without the one that goes. */
-static void test_jit_limit_detach(void)
+/* Something that is done to a link, which may be closed by that: nothing is left of it. */
+static void run_linked(struct faults f, void (*run)(int *link_fd))
 {
-	struct faults f = faults_exit();
-	struct limit l = {};
 	int fd;
 
 	if (!faults_setup(&f))
@@ -709,9 +707,7 @@ static void test_jit_limit_detach(void)
 	fd = multi_link(skel->progs.count_exit, &f.t, "attach");
 	if (fd < 0)
 		goto out;
-	if (limit_begin(&l))
-		multi_unlink(&fd);
-	limit_end(&l);
+	run(&fd);
 	multi_unlink(&fd);
 	check_detached(&f);
 	multi_same_state(&f.before, "left behind");
@@ -719,36 +715,38 @@ out:
 	faults_teardown(&f);
 }
 
+/* The program that stays needs an image without the one that goes. */
+static void detach_beyond_limit(int *link_fd)
+{
+	struct limit l = {};
+
+	if (limit_begin(&l))
+		multi_unlink(link_fd);
+	limit_end(&l);
+}
+
+static void test_jit_limit_detach(void)
+{
+	run_linked(faults_exit(), detach_beyond_limit);
+}
+
 /* The first image that the new program needs is one too many. */
-static void update_beyond_limit(int link_fd)
+static void update_beyond_limit(int *link_fd)
 {
 	int prog_fd = bpf_program__fd(skel->progs.toggle_exit);
 	struct limit l = {};
 
 	if (limit_begin(&l))
-		ASSERT_EQ(bpf_link_update(link_fd, prog_fd, NULL), -EPERM, "limit");
+		ASSERT_EQ(bpf_link_update(*link_fd, prog_fd, NULL), -EPERM, "limit");
 	limit_end(&l);
 	check_runs(true, false);
-	ASSERT_OK(bpf_link_update(link_fd, prog_fd, NULL), "no limit");
+	ASSERT_OK(bpf_link_update(*link_fd, prog_fd, NULL), "no limit");
 	check_runs(false, true);
 }
 
 static void test_jit_limit_update(void)
 {
-	struct faults f = faults_plain();
-	int fd;
-
-	if (!faults_setup(&f))
-		goto out;
-	fd = multi_link(skel->progs.count_exit, &f.t, "attach");
-	if (fd < 0)
-		goto out;
-	update_beyond_limit(fd);
-	multi_unlink(&fd);
-	check_detached(&f);
-	multi_same_state(&f.before, "left behind");
-out:
-	faults_teardown(&f);
+	run_linked(faults_plain(), update_beyond_limit);
 }
 
 static void test_jit_limit_update_own_images(void)

@@ -350,9 +350,9 @@ struct take_counts {
 	int taken, twice, refused, untraceable, ambiguous, unsupported;
 };
 
-/* Is it right that libbpf took a function or didn't? The kernel knows better. A name may be
- * told to be traceable more than once for what is left behind it of weak functions, which have
- * no symbols any more; then this doesn't say that the function itself is.
+/* Is it right that libbpf took a function or didn't? The kernel knows better. If ftrace has a
+ * name more than once, all but one are code of overridden weak functions behind the function,
+ * or all are, if it can't be traced itself.
  */
 static bool check_taken(const struct bpf_program *prog, const struct kernel_names *names,
 			const char *name, __u32 id, bool taken, bool attached,
