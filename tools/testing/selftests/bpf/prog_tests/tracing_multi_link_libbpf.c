@@ -332,6 +332,8 @@ static void test_attach_before_load(void)
 	bpf_program__set_autoload(own->progs.in_module, true);
 	ASSERT_OK(bpf_program__set_attach_target(prog, 0, "bpf_testmod:bpf_testmod_multi_1"),
 		  "look for a module's function");
+	/* which no program is loaded for then */
+	ASSERT_OK(bpf_program__set_attach_target(prog, 0, "bpf_fentry_test1"), "vmlinux");
 	link = bpf_program__attach_tracing_multi(prog, "bpf_fentry_test1", NULL);
 	if (!ASSERT_NULL(link, "too early"))
 		bpf_link__destroy(link);
