@@ -373,8 +373,6 @@ static void test_fail_detach_own_images(void)
 #define MANY_LATE_STEP 3
 /* there are several for each function, and more where kmemleak keeps a record of each */
 #define MANY_MAX_NTH (32 * NR_MANY)
-/* what kill_attaching counts if the second step fails: two steps, and the same back */
-#define MANY_LATE_CALLS 4
 
 struct many {
 	const struct many_call *call;
@@ -386,6 +384,8 @@ struct many {
 	int points;
 	int failures;
 	int late;	/* ... when functions had been changed by then */
+	int min_last;	/* point, as must be reached */
+	bool own_images;
 };
 
 /* The call in which something fails */
@@ -398,6 +398,8 @@ struct many_call {
 	int (*run)(struct many *m);
 	void (*check)(struct many *m, int err);
 	bool survives;
+	/* what kill_attaching counts if the second step of three fails */
+	int late_calls;
 };
 
 static bool set_many(struct multi_raw *raw, __u32 *ids)
@@ -514,7 +516,7 @@ static bool fail_many(struct many *m, int n)
 	hit = multi_fault_disarm();
 	if (err) {
 		m->failures++;
-		m->late += skel->bss->kill_calls >= MANY_LATE_CALLS;
+		m->late += skel->bss->kill_calls >= m->call->late_calls;
 		ASSERT_TRUE(hit, "failed for that reason");
 		ASSERT_TRUE(err == -ENOMEM || err == -EFAULT, "error");
 	}
@@ -551,9 +553,22 @@ static int fail_each_many(struct many *m)
 	return last;
 }
 
-static void run_many(const struct many_call *call, int min_last, bool own_images)
+static void fail_all_many(struct many *m)
 {
-	struct many m = { .call = call, .fd = -1, .other_fd = -1 };
+	if (multi_faults_begin()) {
+		ASSERT_GT(fail_each_many(m), m->min_last, "points");
+		/* Some are survived by trying in another way, most of all the pages of a
+		 * new slab: fewer do, too. Less full slabs have more of these.
+		 */
+		ASSERT_GE(m->failures, m->call->survives ? 0 : m->points * 4 / 5, "failures");
+		if (m->own_images && !m->call->survives)
+			ASSERT_GE(m->late, m->failures / 2, "failures after changes");
+	}
+	multi_faults_end();
+}
+
+static void with_many(struct many *m, void (*run)(struct many *m))
+{
 	static __u32 ids[NR_MANY];
 	struct bpf_link *steps;
 
@@ -562,29 +577,35 @@ static void run_many(const struct many_call *call, int min_last, bool own_images
 	if (!ASSERT_OK_PTR(steps, "count steps"))
 		return;
 	skel->bss->pid = getpid();
-	if (set_many(&m.raw, ids) && (!call->setup || call->setup(&m)) &&
+	if (set_many(&m->raw, ids) && (!m->call->setup || m->call->setup(m)) &&
 	    multi_settle()) {
-		multi_get_state(&m.before);
-		if (multi_faults_begin()) {
-			ASSERT_GT(fail_each_many(&m), min_last, "points");
-			/* Some are survived by trying in another way, most of all the pages
-			 * of a new slab: fewer do, too. Less full slabs have more of these.
-			 */
-			ASSERT_GE(m.failures, call->survives ? 0 : m.points * 4 / 5, "failures");
-			if (own_images && !call->survives)
-				ASSERT_GE(m.late, m.failures / 2, "failures after changes");
-		}
-		multi_faults_end();
+		multi_get_state(&m->before);
+		run(m);
 	}
-	multi_unlink(&m.fd);
-	multi_unlink(&m.other_fd);
+	multi_unlink(&m->fd);
+	multi_unlink(&m->other_fd);
 	bpf_link__destroy(steps);
+}
+
+static void run_many(const struct many_call *call, int min_last, bool own_images)
+{
+	struct many m = {
+		.call = call,
+		.fd = -1,
+		.other_fd = -1,
+		.min_last = min_last,
+		.own_images = own_images,
+	};
+
+	with_many(&m, fail_all_many);
 }
 
 static const struct many_call attach_call = {
 	.name = "attach to",
 	.run = attach_many,
 	.check = check_attach,
+	/* and these two back */
+	.late_calls = 2 + 2,
 };
 
 static const struct many_call update_call = {
@@ -592,6 +613,8 @@ static const struct many_call update_call = {
 	.setup = must_attach_many,
 	.run = update_many,
 	.check = check_update,
+	/* what is before the steps, and all three back */
+	.late_calls = 1 + 2 + 1 + 3,
 };
 
 static const struct many_call detach_call = {
@@ -644,18 +667,25 @@ static void test_fail_detach_many_own_images(void)
 /* Privileged tasks may have more than bpf_jit_limit. */
 #define SYSCTL_DIR "/proc/sys/net/core"
 #define CAPS (1ULL << CAP_SYS_ADMIN | 1ULL << CAP_BPF)
+/* bytes: of some ten images, and what an image has at least */
+#define LIMIT_STEP 8192
+#define MIN_IMAGE 64
 
 struct limit {
 	char saved[32];
 	__u64 caps;
 };
 
-static bool limit_begin(struct limit *l)
+/* bytes: how much there may be of all code that was made of BPF */
+static bool limit_begin(struct limit *l, long bytes)
 {
+	char text[32];
+
+	snprintf(text, sizeof(text), "%ld", bytes);
 	if (!ASSERT_TRUE(multi_read_file(SYSCTL_DIR, "bpf_jit_limit", l->saved,
 					 sizeof(l->saved)),
 			 "bpf_jit_limit") ||
-	    !ASSERT_TRUE(multi_write_file(SYSCTL_DIR, "bpf_jit_limit", "1"), "set bpf_jit_limit"))
+	    !ASSERT_TRUE(multi_write_file(SYSCTL_DIR, "bpf_jit_limit", text), "set bpf_jit_limit"))
 		return false;
 	return ASSERT_OK(cap_disable_effective(CAPS, &l->caps), "drop capabilities");
 }
@@ -687,7 +717,7 @@ static void test_jit_limit(void)
 
 	if (!faults_setup(&f))
 		goto out;
-	if (limit_begin(&l))
+	if (limit_begin(&l, 1))
 		refused_by_limit(&f.t);
 	limit_end(&l);
 	check_detached(&f);
@@ -720,7 +750,7 @@ static void detach_beyond_limit(int *link_fd)
 {
 	struct limit l = {};
 
-	if (limit_begin(&l))
+	if (limit_begin(&l, 1))
 		multi_unlink(link_fd);
 	limit_end(&l);
 }
@@ -736,7 +766,7 @@ static void update_beyond_limit(int *link_fd)
 	int prog_fd = bpf_program__fd(skel->progs.toggle_exit);
 	struct limit l = {};
 
-	if (limit_begin(&l))
+	if (limit_begin(&l, 1))
 		ASSERT_EQ(bpf_link_update(*link_fd, prog_fd, NULL), -EPERM, "limit");
 	limit_end(&l);
 	check_runs(true, false);
@@ -752,6 +782,82 @@ static void test_jit_limit_update(void)
 static void test_jit_limit_update_own_images(void)
 {
 	with_own_images(test_jit_limit_update);
+}
+
+/* Is there room for another image? */
+static bool has_room(const struct multi_raw *all, long limit)
+{
+	struct multi_raw raw = *all;
+	struct limit l = {};
+	int fd = -EINVAL;
+	bool room;
+
+	raw.prog_fd = bpf_program__fd(skel->progs.toggle_exit);
+	raw.cnt = 1;
+	if (limit_begin(&l, limit))
+		fd = multi_raw_create(&raw);
+	limit_end(&l);
+	room = ASSERT_TRUE(fd >= 0 || fd == -EPERM, "attach to one") && fd >= 0;
+	multi_unlink(&fd);
+	return room;
+}
+
+/* The lowest limit with room for another image, to LIMIT_STEP, in bytes. 0: none */
+static long find_limit(const struct multi_raw *raw)
+{
+	long low = 0, high = LIMIT_STEP, limit;
+
+	/* beyond what the sysctl takes, it is an error */
+	for (; !env.subtest_state->error_cnt && !has_room(raw, high); high *= 2)
+		low = high;
+	while (!env.subtest_state->error_cnt && high - low > LIMIT_STEP) {
+		limit = low + (high - low) / 2;
+		if (has_room(raw, limit))
+			high = limit;
+		else
+			low = limit;
+	}
+	return env.subtest_state->error_cnt ? 0 : high;
+}
+
+/* There is room for three quarters of the new program's images, so the last of three steps
+ * fails, which begins when more than half of the functions have theirs. Going back needs
+ * images, too, and the limit must not stop that: the kernel would warn.
+ */
+static void update_many_beyond(struct many *m)
+{
+	long before = find_limit(&m->raw), after, size;
+	struct limit l = {};
+	int err = 0;
+
+	if (!before || !must_attach_many(m) || !multi_settle())
+		return;
+	after = find_limit(&m->raw);
+	size = after - before;
+	if (!ASSERT_GT(size, NR_MANY * MIN_IMAGE, "images of the link") || !multi_settle())
+		return;
+	skel->bss->kill_calls = 0;
+	if (limit_begin(&l, after + size * 3 / 4))
+		err = update_many(m);
+	limit_end(&l);
+	ASSERT_EQ(err, -EPERM, "limit");
+	ASSERT_GT(skel->bss->kill_calls, m->call->late_calls, "the last step failed");
+	check_update(m, err);
+	check_update(m, update_many(m));
+	multi_unlink(&m->fd);
+	multi_same_state(&m->before, "left behind");
+}
+
+static void test_jit_limit_update_many(void)
+{
+	struct many_call call = update_call;
+	struct many m = { .call = &call, .fd = -1, .other_fd = -1 };
+
+	/* not attached at once */
+	call.setup = NULL;
+	if (multi_set_sharing(false))
+		with_many(&m, update_many_beyond);
+	multi_set_sharing(true);
 }
 
 /* A descriptor for the link is the first thing that it gets. */
@@ -815,6 +921,7 @@ static const struct multi_subtest subtests[] = {
 	{ "jit_limit_detach", test_jit_limit_detach },
 	{ "jit_limit_update", test_jit_limit_update },
 	{ "jit_limit_update_own_images", test_jit_limit_update_own_images },
+	{ "jit_limit_update_many", test_jit_limit_update_many },
 	{ "no_fd", test_no_fd },
 };
 
