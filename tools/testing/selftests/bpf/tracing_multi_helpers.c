@@ -676,7 +676,7 @@ void multi_expect_killed(pid_t pid)
 	int status = 0;
 
 	ASSERT_EQ(waitpid(pid, &status, 0), pid, "waitpid");
-	/* else it tells the code that the task exited with, times 256 */
+	/* else it has the code that the task exited with, times 256, or another signal */
 	ASSERT_EQ(status, SIGKILL, "killed");
 }
 

@@ -384,7 +384,7 @@ struct many {
 	int points;
 	int failures;
 	int late;	/* ... when functions had been changed by then */
-	int min_last;	/* point, as must be reached */
+	int min_last;	/* the last point must be beyond this one */
 	bool own_images;
 };
 
@@ -561,8 +561,9 @@ static void fail_all_many(struct many *m)
 		 * new slab: fewer do, too. Less full slabs have more of these.
 		 */
 		ASSERT_GE(m->failures, m->call->survives ? 0 : m->points * 4 / 5, "failures");
+		/* half of what comes in the last two of three steps, at least */
 		if (m->own_images && !m->call->survives)
-			ASSERT_GE(m->late, m->failures / 2, "failures after changes");
+			ASSERT_GE(m->late, m->failures / 3, "failures after changes");
 	}
 	multi_faults_end();
 }
@@ -604,7 +605,7 @@ static const struct many_call attach_call = {
 	.name = "attach to",
 	.run = attach_many,
 	.check = check_attach,
-	/* and these two back */
+	/* two steps, and these two back */
 	.late_calls = 2 + 2,
 };
 
@@ -613,7 +614,7 @@ static const struct many_call update_call = {
 	.setup = must_attach_many,
 	.run = update_many,
 	.check = check_update,
-	/* what is before the steps, and all three back */
+	/* once before the steps, two of these, once before going back, and all three back */
 	.late_calls = 1 + 2 + 1 + 3,
 };
 
@@ -667,8 +668,8 @@ static void test_fail_detach_many_own_images(void)
 /* Privileged tasks may have more than bpf_jit_limit. */
 #define SYSCTL_DIR "/proc/sys/net/core"
 #define CAPS (1ULL << CAP_SYS_ADMIN | 1ULL << CAP_BPF)
-/* bytes: of some ten images, and what an image has at least */
-#define LIMIT_STEP 8192
+/* bytes: of a few images, and what an image has at least */
+#define LIMIT_STEP 1024
 #define MIN_IMAGE 64
 
 struct limit {
@@ -676,7 +677,7 @@ struct limit {
 	__u64 caps;
 };
 
-/* bytes: how much there may be of all code that was made of BPF */
+/* bytes: how much code the JIT may have made in all */
 static bool limit_begin(struct limit *l, long bytes)
 {
 	char text[32];
@@ -820,9 +821,9 @@ static long find_limit(const struct multi_raw *raw)
 	return env.subtest_state->error_cnt ? 0 : high;
 }
 
-/* There is room for three quarters of the new program's images, so the last of three steps
- * fails, which begins when more than half of the functions have theirs. Going back needs
- * images, too, and the limit must not stop that: the kernel would warn.
+/* There is room for about three quarters of the new program's images, so the last of three
+ * steps fails, which begins when more than half of the functions have theirs. Going back
+ * needs images, too, and the limit must not stop that: the kernel would warn.
  */
 static void update_many_beyond(struct many *m)
 {
@@ -843,9 +844,21 @@ static void update_many_beyond(struct many *m)
 	ASSERT_EQ(err, -EPERM, "limit");
 	ASSERT_GT(skel->bss->kill_calls, m->call->late_calls, "the last step failed");
 	check_update(m, err);
-	check_update(m, update_many(m));
+	err = update_many(m);
+	ASSERT_OK(err, "no limit");
+	check_update(m, err);
 	multi_unlink(&m->fd);
 	multi_same_state(&m->before, "left behind");
+}
+
+/* No image that was replaced may go while others are made: with RCU tasks, none does
+ * before the task that updates sleeps or is in user space.
+ */
+static bool images_stay(void)
+{
+	unsigned long long addr;
+
+	return !kallsyms_find("call_rcu_tasks", &addr);
 }
 
 static void test_jit_limit_update_many(void)
@@ -853,7 +866,11 @@ static void test_jit_limit_update_many(void)
 	struct many_call call = update_call;
 	struct many m = { .call = &call, .fd = -1, .other_fd = -1 };
 
-	/* not attached at once */
+	if (!images_stay()) {
+		test__skip();
+		return;
+	}
+	/* update_many_beyond() attaches */
 	call.setup = NULL;
 	if (multi_set_sharing(false))
 		with_many(&m, update_many_beyond);

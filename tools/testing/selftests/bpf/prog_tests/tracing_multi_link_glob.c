@@ -4,6 +4,7 @@
 #include <sched.h>
 #include <sys/mman.h>
 #include <sys/mount.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <test_progs.h>
 #include "cap_helpers.h"
@@ -884,6 +885,30 @@ static void test_syms_messages(void)
 		   "function '!bpf_fentry_test2' isn't found", "");
 }
 
+/* It isn't because of the function that there is no FD to look for its module. */
+static void test_syms_no_fd(void)
+{
+	static const char *const syms[] = { "bpf_testmod:bpf_testmod_multi_0" };
+	LIBBPF_OPTS(bpf_tracing_multi_opts, opts);
+	struct rlimit saved, limit = {};
+	__u32 bad_idx = 0;
+
+	opts.syms = (const char **)syms;
+	opts.cnt = ARRAY_SIZE(syms);
+	opts.bad_idx = &bad_idx;
+	/* what libbpf finds out only once, with an FD */
+	check_syms("bpf_fentry_test1", "bpf_testmod:no_such_function", 1, ENOENT,
+		   "function 'bpf_testmod:no_such_function' isn't found", "");
+	if (!ASSERT_OK(getrlimit(RLIMIT_NOFILE, &saved), "getrlimit"))
+		return;
+	limit.rlim_max = saved.rlim_max;
+	if (!ASSERT_OK(setrlimit(RLIMIT_NOFILE, &limit), "setrlimit"))
+		return;
+	check_refused(skel->progs.entry, NULL, &opts, EMFILE, "", "");
+	ASSERT_OK(setrlimit(RLIMIT_NOFILE, &saved), "restore");
+	ASSERT_EQ(bad_idx, ~0U, "bad_idx");
+}
+
 static void test_ids_messages(void)
 {
 	LIBBPF_OPTS(bpf_tracing_multi_opts, opts);
@@ -920,6 +945,14 @@ static void test_ids_messages(void)
 	t.fds[2] = -1;
 	check_refused(skel->progs.entry, NULL, &opts, EBADF, "can't attach to function (BTF id ",
 		      ", 3 of 3 functions: ");
+
+	/* of what has no functions, or doesn't tell whose they are */
+	t.fds[2] = bpf_map__fd(skel->maps.bss);
+	check_refused(skel->progs.entry, NULL, &opts, EINVAL, "can't attach to function (BTF id ",
+		      ", 3 of 3 functions: its FD in tgt_fds is neither");
+	t.fds[2] = bpf_object__btf_fd(skel->obj);
+	check_refused(skel->progs.entry, NULL, &opts, EINVAL, "can't attach to function (BTF id ",
+		      ", 3 of 3 functions: its FD in tgt_fds is neither");
 
 	/* ids of what isn't a function, and of nothing */
 	t.cnt = 0;
@@ -1023,6 +1056,8 @@ static void test_prog_target(void)
 {
 	struct tracing_multi_target *target = tracing_multi_target__open_and_load();
 	struct tracing_multi_glob *skel = tracing_multi_glob__open();
+	LIBBPF_OPTS(bpf_tracing_multi_opts, opts);
+	struct multi_targets t = {};
 	struct bpf_link *link;
 	int err, fd;
 
@@ -1051,6 +1086,13 @@ static void test_prog_target(void)
 						 NULL);
 	ASSERT_EQ(link_cnt(link), 4, "all kinds of objects");
 	bpf_link__destroy(link);
+	if (multi_add_prog(&t, fd, "target_sum")) {
+		opts.ids = t.ids;
+		opts.cnt = t.cnt;
+		link = bpf_program__attach_tracing_multi(skel->progs.entry, NULL, &opts);
+		ASSERT_EQ(link_cnt(link), 1, "ids");
+		bpf_link__destroy(link);
+	}
 	check_refused(skel->progs.entry, "bpf_fentry_test1", NULL, ENOENT,
 		      "function 'bpf_fentry_test1' isn't found", "");
 	check_refused(skel->progs.entry, "target_sum,target_*,target_xdp", NULL, EINVAL,
@@ -1254,6 +1296,7 @@ static const struct {
 	{ "messages", test_messages },
 	{ "left_out_messages", test_left_out_messages },
 	{ "syms_messages", test_syms_messages },
+	{ "syms_no_fd", test_syms_no_fd },
 	{ "ids_messages", test_ids_messages },
 	{ "skip_invalid", test_skip_invalid },
 	{ "short_opts", test_short_opts },

@@ -364,6 +364,104 @@ destroy:
 	tracing_multi_link__destroy(skel);
 }
 
+static bool set_ftrace(bool on)
+{
+	return ASSERT_TRUE(multi_write_file("/proc/sys/kernel", "ftrace_enabled", on ? "1" : "0"),
+			   on ? "ftrace on" : "ftrace off");
+}
+
+/* Two tracers, so that functions call what serves any number, not the code of one, which
+ * ftrace looks for in vain when that is gone.
+ */
+static bool set_tracers(const char *instance, const char *name)
+{
+	return ASSERT_TRUE(multi_write_file(multi_tracefs(), "current_tracer", name), name) &
+	       ASSERT_TRUE(multi_write_file(instance, "current_tracer", name), name);
+}
+
+/* No function calls anything while ftrace is off, but links come and go. */
+static void test_ftrace_off(void)
+{
+	struct tracing_multi_link *skel;
+	struct multi_targets t;
+	int fd = -1;
+
+	skel = tracing_multi_link__open_and_load();
+	if (!ASSERT_OK_PTR(skel, "open_and_load"))
+		return;
+	if (!ASSERT_OK(kallsyms_find("bpf_fentry_test1", &skel->bss->addrs[0]), "addr") ||
+	    !multi_set(&t, "bpf_fentry_test1", "bpf_fentry_test2", NULL) || !set_ftrace(false))
+		goto out;
+	fd = multi_attach(skel->progs.entry, &t);
+	ASSERT_OK_FD(fd, "attach");
+	ASSERT_EQ(test1_hits(skel), 0, "attached while off");
+	set_ftrace(true);
+	ASSERT_EQ(test1_hits(skel), 1, "on");
+	set_ftrace(false);
+	ASSERT_EQ(test1_hits(skel), 0, "off");
+	close(fd);
+	set_ftrace(true);
+	ASSERT_EQ(test1_hits(skel), 0, "detached while off");
+	fd = multi_attach(skel->progs.entry, &t);
+	ASSERT_OK_FD(fd, "attach again");
+	ASSERT_EQ(test1_hits(skel), 1, "attached while on");
+	close(fd);
+out:
+	tracing_multi_link__destroy(skel);
+}
+
+static int attach_to_x(struct tracing_multi_link *skel)
+{
+	struct multi_targets t;
+	int fd;
+
+	if (!multi_set(&t, MODULE_X ":bpf_test_modorder_retx", NULL))
+		return -1;
+	fd = multi_attach(skel->progs.entry, &t);
+	ASSERT_OK_FD(fd, "attach");
+	return fd;
+}
+
+/* The function tracer puts calls into a module that is loaded, even while ftrace is off.
+ * They are there still when nobody wants them any more: who takes them for nops later
+ * makes ftrace warn, and give up.
+ */
+static void off_with_module(struct tracing_multi_link *skel, const char *instance)
+{
+	int fd;
+
+	if (!set_ftrace(false))
+		return;
+	if (!set_tracers(instance, "function") ||
+	    !ASSERT_OK(multi_load_module(MODULE_X ".ko", ""), "load_module")) {
+		set_tracers(instance, "nop");
+		set_ftrace(true);
+		return;
+	}
+	fd = attach_to_x(skel);
+	set_tracers(instance, "nop");
+	close(fd);
+	set_ftrace(true);
+	close(attach_to_x(skel));
+	ASSERT_OK(multi_unload_module(MODULE_X), "unload_module");
+}
+
+static void test_ftrace_off_module(void)
+{
+	struct tracing_multi_link *skel;
+	char instance[128];
+
+	skel = tracing_multi_link__open_and_load();
+	if (!ASSERT_OK_PTR(skel, "open_and_load"))
+		return;
+	snprintf(instance, sizeof(instance), "%s/instances/tracing_multi", multi_tracefs());
+	if (ASSERT_OK(mkdir(instance, 0700), "mkdir")) {
+		off_with_module(skel, instance);
+		ASSERT_OK(rmdir(instance), "rmdir");
+	}
+	tracing_multi_link__destroy(skel);
+}
+
 static int load_for_module(const char *func, enum bpf_attach_type type,
 			   const struct bpf_insn *insns, size_t cnt)
 {
@@ -634,6 +732,8 @@ static const struct multi_subtest subtests[] = {
 	{ "module_ref", test_module_ref },
 	{ "module_init", test_module_init },
 	{ "two_modules_ref", test_two_modules_ref },
+	{ "ftrace_off", test_ftrace_off },
+	{ "ftrace_off_module", test_ftrace_off_module },
 	{ "types_of_two_modules", test_types_of_two_modules },
 	{ "type_tag_user", test_type_tag_user },
 	{ "type_tag_percpu", test_type_tag_percpu },

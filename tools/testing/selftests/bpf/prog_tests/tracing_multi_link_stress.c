@@ -360,7 +360,9 @@ static bool has_ended(pid_t pid)
 	return waitid(P_PID, pid, &info, WEXITED | WNOHANG | WNOWAIT) || info.si_pid;
 }
 
-/* However long the task takes to find all functions, it ends if it can't attach. */
+/* However long the task takes to find all functions, it ends if it can't attach: with the
+ * error, as far as that fits in an exit code.
+ */
 static void test_kill(void)
 {
 	struct multi_state before;
@@ -372,8 +374,10 @@ static void test_kill(void)
 	pid = multi_fork(attach_glob, NULL);
 	if (pid < 0)
 		return;
-	while (multi_enabled_functions() <= before.enabled && !has_ended(pid))
+	while (multi_enabled_functions() <= before.enabled && !has_ended(pid) &&
+	       !env.subtest_state->error_cnt)
 		usleep(WAIT_STEP_US);
+	ASSERT_FALSE(has_ended(pid), "attaches");
 	kill(pid, SIGKILL);
 	multi_expect_killed(pid);
 	multi_same_state(&before, "left behind");
