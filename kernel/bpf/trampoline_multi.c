@@ -208,10 +208,17 @@ static void slot_prepare_link(struct multi_slot *slot)
 /* Leave the function as it was. */
 static void slot_cancel_link(struct multi_slot *slot)
 {
+	struct bpf_trampoline *tr = slot->entry->trampoline;
+
 	bpf_tramp_image_discard(slot->im);
 	slot->im = NULL;
-	if (multi_attached(slot->entry))
-		bpf_trampoline_del_conn(slot->entry->trampoline, &slot->entry->conn);
+	if (!multi_attached(slot->entry))
+		return;
+
+	bpf_trampoline_del_conn(tr, &slot->entry->conn);
+	/* may be for the image that was dropped: the next one finds out itself */
+	if (!tr->cur_image)
+		tr->flags &= ~BPF_TRAMP_F_SHARE_IPMODIFY;
 }
 
 /* How far a link has come. */
@@ -864,8 +871,9 @@ static void multi_undo_update(struct bpf_tramp_multi_link *mlink, struct bpf_pro
  * that start run the new one, and the caller has the old program's reference, as it has
  * that of @prog if this fails. While calls in flight need a program, it stays loaded.
  *
- * All or nothing, unless ftrace dies, or there is no memory for going back, for which
- * there is a warning; but while this runs, some calls run the one and others the other.
+ * All or nothing, unless ftrace dies, or there is no memory for going back, or no room
+ * in an image that has got another program meanwhile; for the last two there is a
+ * warning. But while this runs, some calls run the one and others the other.
  *
  * Context: process context, may sleep, takes all trampoline locks for the time that
  * a chunk of entries takes, and once, at the start and before going back, for a walk over

@@ -22,6 +22,7 @@
 #include <unistd.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/types.h>
 #include <sys/wait.h>
@@ -943,6 +944,8 @@ static void print_totals(FILE *f, struct functop_bpf *skel)
 			env.pid ? ", of all processes" : "");
 	if (totals.untimed)
 		fprintf(f, ", %llu not timed or not returned", totals.untimed);
+	if (totals.untimed && skel->bss->no_start)
+		fprintf(f, ", %llu of these for lack of room", skel->bss->no_start);
 	if (skel->bss->no_error)
 		fprintf(f, ", %llu errors not told apart", skel->bss->no_error);
 	fprintf(f, "\n");
@@ -1088,8 +1091,11 @@ static void print_json(struct functop_bpf *skel)
 
 	printf("{\"secs\":%.3f,\"matched\":%zu,\"called\":%zu",
 	       now() - start_time, funcs.cnt, totals.called);
-	printf(",\"calls\":%llu,\"missed\":%llu,\"untimed\":%llu,\"functions\":[",
-	       totals.calls, totals.missed, totals.untimed);
+	printf(",\"calls\":%llu,\"missed\":%llu,\"untimed\":%llu,\"no_room\":%llu",
+	       totals.calls, totals.missed, totals.untimed, skel->bss->no_start);
+	if (errors)
+		printf(",\"errors_not_told_apart\":%llu", skel->bss->no_error);
+	printf(",\"functions\":[");
 	for (i = 0; i < funcs.cnt; i++) {
 		if (!funcs.elems[funcs.order[i]].stat.calls)
 			continue;
@@ -1146,13 +1152,18 @@ struct cmd {
 	int error_fd;
 };
 
-static void run_cmd(int start_fd, int error_fd, const sigset_t *sigmask)
+/* The command is told to end when functop does, however that ends. */
+static void run_cmd(pid_t functop, int start_fd, int error_fd, const sigset_t *sigmask)
 {
 	int err;
 	char c;
 
+	prctl(PR_SET_PDEATHSIG, SIGTERM);
 	while (read(start_fd, &c, 1) < 0 && errno == EINTR)
 		;
+	/* closed as functop has ended, maybe before it could be told to signal that */
+	if (getppid() != functop)
+		_exit(127);
 	sigprocmask(SIG_SETMASK, sigmask, NULL);
 	execvp(env.cmd[0], env.cmd);
 	err = errno;
@@ -1163,6 +1174,7 @@ static void run_cmd(int start_fd, int error_fd, const sigset_t *sigmask)
 
 static int start_cmd(struct cmd *cmd, const sigset_t *sigmask)
 {
+	pid_t functop = getpid();
 	int start[2], error[2], err;
 
 	if (pipe2(start, O_CLOEXEC))
@@ -1179,7 +1191,7 @@ static int start_cmd(struct cmd *cmd, const sigset_t *sigmask)
 	}
 	if (!cmd->pid) {
 		close(start[1]);
-		run_cmd(start[0], error[1], sigmask);
+		run_cmd(functop, start[0], error[1], sigmask);
 	}
 
 	close(start[0]);

@@ -196,6 +196,7 @@ int func_patterns__parse(struct func_patterns *pats, const char *list, const cha
 			goto err_out;
 		}
 		pats->has_glob |= pat->is_glob && !pat->is_exclusion;
+		pats->has_exclusion |= pat->is_exclusion;
 		pats->cnt++;
 	}
 
@@ -243,7 +244,8 @@ bool func_patterns__exclude(const struct func_patterns *pats, const struct func_
 	const struct func_pattern *pat;
 	size_t i;
 
-	for (i = 0; i < pats->cnt; i++) {
+	/* elems can be a long list of names, which is not to be gone through for each */
+	for (i = 0; i < pats->cnt && pats->has_exclusion; i++) {
 		pat = &pats->elems[i];
 		/* without a module: wherever the function is */
 		if (pat->is_exclusion && glob_match(name, pat->name) &&

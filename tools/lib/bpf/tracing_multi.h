@@ -60,6 +60,7 @@ struct func_patterns {
 	size_t cnt;
 	/* any of elems is a glob, and no exclusion */
 	bool has_glob;
+	bool has_exclusion;
 	/* what the strings in elems point into */
 	char *buf;
 };

@@ -13,6 +13,7 @@
 #define WAIT_YIELDS 1000
 #define WAIT_STEPS 1000
 #define WAIT_STEP_US 20000
+#define TRANSITION_STEPS 3000
 #define SETTLE_SLEEPABLE 3	/* the most sleepable programs of an image here */
 #define READS 100	/* of what changes meanwhile */
 #define UNLOAD_STEPS 30000
@@ -1140,7 +1141,7 @@ static void check_transition(const char *task, int wanted)
 	ASSERT_EQ(state, wanted, where);
 }
 
-void multi_check_transition(const char *patch)
+static void check_transitions(const char *patch)
 {
 	char enabled[16];
 	glob_t tasks;
@@ -1152,6 +1153,23 @@ void multi_check_transition(const char *patch)
 	for (i = 0; i < tasks.gl_pathc; i++)
 		check_transition(tasks.gl_pathv[i], atoi(enabled));
 	globfree(&tasks);
+}
+
+bool multi_wait_transition(const char *patch, const char *number)
+{
+	char text[16];
+	int i;
+
+	for (i = 0; i < TRANSITION_STEPS; i++) {
+		if (!multi_read_file(patch, "transition", text, sizeof(text)))
+			text[0] = 0;
+		text[strcspn(text, "\n")] = 0;
+		if (!strcmp(text, number))
+			return true;
+		usleep(WAIT_STEP_US);
+	}
+	check_transitions(patch);
+	return ASSERT_STREQ(text, number, "transition");
 }
 
 int multi_load_module(const char *file, const char *params)

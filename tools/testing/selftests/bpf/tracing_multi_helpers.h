@@ -200,10 +200,11 @@ bool multi_same_but_images(const struct multi_state *before, const char *name);
  */
 bool multi_settle(void);
 
-/* Fails for each task that a live patch still waits for, and tells where it is. patch: the
- * patch's directory in sysfs
+/* Wait for a minute until the file "transition" in a live patch's directory in sysfs has that
+ * number: until all tasks go the new way, or, if it is "", until the patch is gone. Fails
+ * for each task that the patch still waits for, and tells where it is.
  */
-void multi_check_transition(const char *patch);
+bool multi_wait_transition(const char *patch, const char *number);
 
 /* Load a module from a file with parameters: 0 or a negative errno. */
 int multi_load_module(const char *file, const char *params);

@@ -12,12 +12,14 @@
 
 static char *user = "livepatch";
 module_param(user, charp, 0444);
-MODULE_PARM_DESC(user, "livepatch or kprobe");
+MODULE_PARM_DESC(user, "livepatch, livepatch_sleepable or kprobe");
 
 static ulong pre_hits;
 module_param(pre_hits, ulong, 0444);
 static ulong post_hits;
 module_param(post_hits, ulong, 0444);
+static ulong patched_hits;
+module_param(patched_hits, ulong, 0444);
 
 #ifdef CONFIG_LIVEPATCH
 /* As the original, but for 100 more. */
@@ -27,10 +29,24 @@ static noinline int patched_modify_return_test(int a, int *b)
 	return a + *b + 100;
 }
 
+/* As the original, a function in which programs may sleep. */
+static noinline int patched_fentry_test1(int a)
+{
+	patched_hits++;
+	return a + 1;
+}
+
 static struct klp_func funcs[] = {
 	{
 		.old_name = TARGET,
 		.new_func = patched_modify_return_test,
+	}, {}
+};
+
+static struct klp_func sleepable_funcs[] = {
+	{
+		.old_name = "bpf_fentry_test1",
+		.new_func = patched_fentry_test1,
 	}, {}
 };
 
@@ -47,6 +63,8 @@ static struct klp_patch patch = {
 
 static int enable_patch(void)
 {
+	if (!strcmp(user, "livepatch_sleepable"))
+		objs[0].funcs = sleepable_funcs;
 	return klp_enable_patch(&patch);
 }
 

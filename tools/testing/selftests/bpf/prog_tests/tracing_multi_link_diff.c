@@ -62,6 +62,8 @@ static const struct func {
 
 #define NR_FUNCS ARRAY_SIZE(funcs)
 
+#define TESTMOD "bpf_testmod:bpf_testmod_"
+
 /* One function's own programs */
 struct single {
 	struct tracing_multi_record *skel;
@@ -344,20 +346,26 @@ static bool check_recorded(void)
 	return true;
 }
 
+static struct bpf_link *attach_override(const struct bpf_program *prog)
+{
+	struct bpf_link *link = bpf_program__attach(prog);
+
+	/* without KPROBES_ON_FTRACE, where a function begins with what ftrace patches */
+	if (!link && errno == EINVAL)
+		test__skip();
+	else
+		ASSERT_OK_PTR(link, "attach kprobe");
+	return link;
+}
+
 /* A kprobe that makes one of the functions return at once: it changes, and tells nobody,
  * where the function goes on. Where it comes before the programs they don't see the call.
  */
 static void test_beside_override(void)
 {
-	struct bpf_link *link;
+	struct bpf_link *link = attach_override(skel->progs.override);
 
-	link = bpf_program__attach(skel->progs.override);
-	/* without KPROBES_ON_FTRACE, where a function begins with what ftrace patches */
-	if (!link && errno == EINVAL) {
-		test__skip();
-		return;
-	}
-	if (!ASSERT_OK_PTR(link, "attach kprobe"))
+	if (!link)
 		return;
 	skel->bss->override_hits = 0;
 	if (record_singles()) {
@@ -368,6 +376,124 @@ static void test_beside_override(void)
 	/* what others compare with */
 	if (record_singles())
 		check_recorded();
+}
+
+/* What bpf_testmod_inject_none() returns, its caller calls bpf_testmod_injected() with. */
+static void check_injected(int ret, const char *name)
+{
+	clear(skel);
+	trigger();
+	ASSERT_EQ(skel->bss->at_entry[0].hits, 1, name);
+	ASSERT_EQ((int)skel->bss->at_entry[0].args[0], ret, name);
+	/* where the kprobe comes before it, there is none */
+	if (skel->bss->at_exit[1].hits)
+		ASSERT_EQ((int)skel->bss->at_exit[1].ret, ret, name);
+}
+
+static void check_injected_entry(int ret, bool shared, const char *name)
+{
+	struct multi_targets t = {};
+	int fd, before;
+
+	/* or images of an earlier subtest may go meanwhile */
+	if (!multi_add(&t, TESTMOD "inject_none") || !multi_settle())
+		return;
+	before = shared_images();
+	fd = multi_link(skel->progs.multi_nothing, &t, name);
+	if (fd < 0)
+		return;
+	ASSERT_EQ(shared_images() - before, shared, name);
+	check_injected(ret, name);
+	multi_unlink(&fd);
+}
+
+static void check_injected_exit(int ret)
+{
+	struct multi_targets t = { .use_cookies = true, .cookies = { COOKIE(1) } };
+	int fd;
+
+	if (!multi_add(&t, TESTMOD "inject_none"))
+		return;
+	fd = multi_link(skel->progs.multi_exit, &t, "fexit");
+	if (fd < 0)
+		return;
+	check_injected(ret, "fexit");
+	multi_unlink(&fd);
+}
+
+static void check_injected_single(int ret)
+{
+	static const struct func func = { TESTMOD "inject_none" };
+	struct single s = {};
+
+	if (load_single(&s, &func)) {
+		s.entry = bpf_program__attach(s.skel->progs.single_entry);
+		if (ASSERT_OK_PTR(s.entry, "single fentry"))
+			check_injected(ret, "single");
+		bpf_link__destroy(s.entry);
+	}
+	tracing_multi_record__destroy(s.skel);
+}
+
+static bool see_injected(void)
+{
+	struct multi_targets t = { .use_cookies = true, .cookies = { COOKIE(0) } };
+
+	return multi_add(&t, TESTMOD "injected") &&
+	       multi_link(skel->progs.multi_entry, &t, "who sees it") >= 0;
+}
+
+/* fentry programs don't change what a kprobe makes the function return. (Images with other
+ * programs call the function.)
+ */
+static void test_overridden(void)
+{
+	struct bpf_link *link;
+
+	if (!see_injected())
+		return;
+	link = attach_override(skel->progs.override_none);
+	if (!link)
+		return;
+	skel->bss->override_hits = 0;
+	check_injected(42, "no program");
+	ASSERT_EQ(skel->bss->override_hits, 1, "overridden");
+	check_injected_entry(42, true, "shared image");
+	if (multi_set_sharing(false))
+		check_injected_entry(42, false, "own image");
+	multi_set_sharing(true);
+	check_injected_single(42);
+	bpf_link__destroy(link);
+}
+
+#define FAIL_FUNCTION "/sys/kernel/debug/fail_function"
+#define FAILED FAIL_FUNCTION "/bpf_testmod_inject_none"
+
+/* Has a post handler: ftrace knows that it changes where the function goes on. */
+static void test_failed(void)
+{
+	static const int err = -ENOMEM;
+	char text[32];
+
+	if (!see_injected())
+		return;
+	if (!multi_write_file(FAIL_FUNCTION, "inject", "bpf_testmod_inject_none")) {
+		/* as in attach_override() */
+		ASSERT_EQ(errno, EINVAL, "inject");
+		test__skip();
+		return;
+	}
+	snprintf(text, sizeof(text), "%#lx", (long)err);
+	if (ASSERT_TRUE(multi_write_file(FAILED, "retval", text), "retval") &&
+	    ASSERT_TRUE(multi_write_file(FAIL_FUNCTION, "verbose", "0"), "verbose") &&
+	    ASSERT_TRUE(multi_write_file(FAIL_FUNCTION, "times", "-1"), "times") &&
+	    ASSERT_TRUE(multi_write_file(FAIL_FUNCTION, "probability", "100"), "probability")) {
+		check_injected(err, "no program");
+		check_injected_entry(err, false, "fentry");
+		check_injected_exit(err);
+	}
+	multi_write_file(FAIL_FUNCTION, "probability", "0");
+	ASSERT_TRUE(multi_write_file(FAIL_FUNCTION, "inject", "\n"), "inject nothing");
 }
 
 static bool setup(void)
@@ -381,8 +507,10 @@ static bool setup(void)
 		return false;
 	bpf_program__set_autoload(skel->progs.multi_entry, true);
 	bpf_program__set_autoload(skel->progs.multi_exit, true);
+	bpf_program__set_autoload(skel->progs.multi_nothing, true);
 	bpf_program__set_autoload(skel->progs.multi_modify, true);
 	bpf_program__set_autoload(skel->progs.override, true);
+	bpf_program__set_autoload(skel->progs.override_none, true);
 	bpf_program__set_autoload(skel->progs.run_fentry_tests, true);
 	skel->bss->pid = getpid();
 	if (!ASSERT_OK(tracing_multi_record__load(skel), "load"))
@@ -414,6 +542,8 @@ static const struct multi_subtest subtests[] = {
 	{ "beside_singles", test_beside_singles },
 	{ "before_singles", test_before_singles },
 	{ "beside_override", test_beside_override },
+	{ "overridden", test_overridden },
+	{ "failed", test_failed },
 };
 
 static const struct multi_suite suite = {

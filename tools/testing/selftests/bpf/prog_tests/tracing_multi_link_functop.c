@@ -386,6 +386,8 @@ static void test_counts(void)
 	ASSERT_EQ(json_num(top.out, "calls"), (8 + NESTED) * CALLS, "calls");
 	ASSERT_EQ(json_num(top.out, "missed"), 0, "missed");
 	ASSERT_EQ(json_num(top.out, "untimed"), 0, "untimed");
+	ASSERT_EQ(json_num(top.out, "no_room"), 0, "no_room");
+	ASSERT_EQ(json_num(top.out, "errors_not_told_apart"), 0, "errors_not_told_apart");
 	check_order(9);
 	check_json("");
 
@@ -879,7 +881,7 @@ close_fds:
 	close(fds[1]);
 }
 
-/* With a command: its calls, its end, its failure */
+/* With a command: its calls, its end, that it goes with functop, its failure */
 static void test_command(void)
 {
 	if (!functop_counts("--json", "ksys_read", "--", "/bin/sh", "-c",
@@ -897,6 +899,18 @@ static void test_command(void)
 	ASSERT_HAS_SUBSTR(top.out, "Name:\tcat\n", "command's output");
 	/* the file, and then its end */
 	ASSERT_GE(json_num(json_func(top.out, NULL, "ksys_read"), "calls"), 2, "calls");
+
+	if (!functop_counts("ksys_read", "--", "/bin/sh", "-c",
+			    "trap 'kill $!; exit 0' TERM; sleep 60 & echo running; wait; echo outlived",
+			    NULL))
+		return;
+	ASSERT_TRUE(read_until(top.out_fd, top.out, sizeof(top.out), &top.out_len, "running\n"),
+		    "running");
+	kill(top.pid, SIGKILL);
+	/* until nobody can write to its output any more */
+	functop_wait();
+	ASSERT_EQ(WTERMSIG(top.status), SIGKILL, "killed");
+	ASSERT_STREQ(top.out, "running\n", "command ends, too");
 
 	/* what it returns is its own affair */
 	if (!functop_counts("--json", "ksys_read", "--", "/bin/sh", "-c", "exit 127", NULL))

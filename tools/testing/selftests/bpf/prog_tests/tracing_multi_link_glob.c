@@ -1145,6 +1145,63 @@ static void test_module_reload(void)
 	}
 }
 
+#define MODULE_Y "bpf_test_modorder_y"
+#define BOTH "bpf_test_modorder_both"
+
+static __u32 module_btf_id(const char *module)
+{
+	int fd = multi_open_module_btf(module);
+	__u32 id;
+
+	if (!ASSERT_GE(fd, 0, module))
+		return 0;
+	id = multi_btf_obj_id(fd);
+	close(fd);
+	return id;
+}
+
+static void check_takes_both_of(const struct bpf_program *prog, __u32 obj_id, const char *name)
+{
+	struct bpf_link_info info = {};
+	__u32 len = sizeof(info);
+	struct bpf_link *link;
+
+	link = bpf_program__attach_tracing_multi(prog, BOTH, NULL);
+	if (!ASSERT_OK_PTR(link, name))
+		return;
+	if (ASSERT_OK(bpf_link_get_info_by_fd(bpf_link__fd(link), &info, &len), "link info"))
+		ASSERT_EQ(info.tracing_multi.btf_obj_id, obj_id, name);
+	bpf_link__destroy(link);
+}
+
+/* Of a function that two modules have, that of the first one is taken, as for programs
+ * with one target: the second one's coming changes nothing.
+ */
+static void test_name_in_modules(void)
+{
+	struct tracing_multi_glob *obj;
+	__u32 first;
+
+	if (!ASSERT_OK(multi_load_module(MODULE_Y ".ko", ""), "load_module"))
+		return;
+	first = module_btf_id(MODULE_Y);
+	obj = tracing_multi_glob__open();
+	if (!ASSERT_OK_PTR(obj, "open"))
+		goto unload;
+	if (!ASSERT_OK(bpf_program__set_attach_target(obj->progs.typed, 0, BOTH), "target") ||
+	    !ASSERT_OK(tracing_multi_glob__load(obj), "load") ||
+	    !ASSERT_OK(multi_load_module(MODULE_X ".ko", ""), "load_module"))
+		goto destroy;
+
+	check_takes_both_of(obj->progs.typed, first, "typed by the first");
+	check_takes_both_of(obj->progs.entry, first, "untyped");
+	ASSERT_OK(multi_unload_module(MODULE_X), "unload_module");
+destroy:
+	tracing_multi_glob__destroy(obj);
+unload:
+	ASSERT_OK(multi_unload_module(MODULE_Y), "unload_module");
+}
+
 static int nr_btf_fds(void)
 {
 	char link[64];
@@ -1302,6 +1359,7 @@ static const struct {
 	{ "short_opts", test_short_opts },
 	{ "prog_target", test_prog_target },
 	{ "module_reload", test_module_reload },
+	{ "name_in_modules", test_name_in_modules },
 	{ "module_fds", test_module_fds },
 	{ "nested_attach", test_nested_attach },
 	{ "no_admin", test_no_admin },

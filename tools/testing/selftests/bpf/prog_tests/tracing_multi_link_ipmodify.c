@@ -11,9 +11,6 @@
 #define PATCH "/sys/kernel/livepatch/" MODULE
 #define PARAM "/sys/module/" MODULE "/parameters/"
 
-#define WAIT_STEPS 3000
-#define WAIT_STEP_US 20000
-
 /* What running run_modify_tests gives: 4 of the one function and 29 of the other,
  * and both have changed what they got a pointer to.
  */
@@ -52,37 +49,18 @@ static long read_number(const char *path)
 	return buf[0] ? atol(buf) : -1;
 }
 
-/* Until all tasks go the new way, or it is gone. */
-static bool wait_transition(long end)
-{
-	int i;
-
-	for (i = 0; i < WAIT_STEPS; i++) {
-		if (read_number(PATCH "/transition") == end)
-			return true;
-		usleep(WAIT_STEP_US);
-	}
-	multi_check_transition(PATCH);
-	return ASSERT_EQ(read_number(PATCH "/transition"), end, "transition");
-}
-
 static bool modify(struct modifier *m)
 {
 	if (!ASSERT_OK(multi_load_module(MODULE ".ko", m->param), m->param))
 		return false;
 	m->on = true;
-	return !m->is_patch || wait_transition(0);
+	return !m->is_patch || multi_wait_transition(PATCH, "0");
 }
 
 static bool disable_patch(void)
 {
-	int fd = open(PATCH "/enabled", O_WRONLY);
-
-	if (!ASSERT_OK_FD(fd, "open enabled"))
-		return false;
-	ASSERT_EQ(write(fd, "0", 1), 1, "disable");
-	close(fd);
-	return wait_transition(-1);
+	return ASSERT_TRUE(multi_write_file(PATCH, "enabled", "0"), "disable") &&
+	       multi_wait_transition(PATCH, "");
 }
 
 static void unmodify(struct modifier *m)
@@ -235,7 +213,7 @@ static void test_modifier(struct modifier *m)
 		return;
 	m->on = true;
 	if (m->is_patch)
-		wait_transition(0);
+		multi_wait_transition(PATCH, "0");
 	unmodify(m);
 	if (!find_addrs(&tr))
 		return;

@@ -306,21 +306,9 @@ static int step_module_call(struct racer *r)
 	return 0;
 }
 
-/* Until all tasks go the new way, or the patch is gone. */
-static int wait_patch(const char *state)
+static int wait_patch(const char *number)
 {
-	char text[16];
-	int i;
-
-	for (i = 0; i < RETRIES; i++) {
-		if (!multi_read_file(PATCH, "transition", text, sizeof(text)))
-			text[0] = 0;
-		if (!strcmp(text, state))
-			return 0;
-		usleep(RETRY_US);
-	}
-	multi_check_transition(PATCH);
-	return -ETIMEDOUT;
+	return multi_wait_transition(PATCH, number) ? 0 : -ETIMEDOUT;
 }
 
 static int step_patch(struct racer *r)
@@ -329,7 +317,7 @@ static int step_patch(struct racer *r)
 
 	if (err)
 		return err;
-	err = wait_patch("0\n");
+	err = wait_patch("0");
 	if (!multi_write_file(PATCH, "enabled", "0"))
 		return -errno;
 	return wait_patch("") ?: multi_unload_module(PATCH_MODULE) ?: err;

@@ -681,18 +681,29 @@ join:
 static struct bpf_program *sleeper;
 static int sleep_link_fd;
 
+static bool attach_sleeping_to(struct multi_targets *t)
+{
+	t->cookies[0] = SLEEP_COOKIE;
+	t->use_cookies = true;
+	sleep_link_fd = multi_link(sleeper, t, "attach");
+	return sleep_link_fd >= 0 &&
+	       multi_image_key(sleep_link_fd, t->ids[0], sleep_image, sizeof(sleep_image));
+}
+
 static bool attach_sleeping(void)
 {
 	struct multi_targets t;
 
 	/* another cookie for the second, so that they are in a table */
-	if (!multi_set(&t, "bpf_fentry_test1", "bpf_testmod:bpf_testmod_multi_inject", NULL))
-		return false;
-	t.cookies[0] = SLEEP_COOKIE;
-	t.use_cookies = true;
-	sleep_link_fd = multi_link(sleeper, &t, "attach");
-	return sleep_link_fd >= 0 &&
-	       multi_image_key(sleep_link_fd, t.ids[0], sleep_image, sizeof(sleep_image));
+	return multi_set(&t, "bpf_fentry_test1", "bpf_testmod:bpf_testmod_multi_inject", NULL) &&
+	       attach_sleeping_to(&t);
+}
+
+static bool attach_sleeping_alone(void)
+{
+	struct multi_targets t;
+
+	return multi_set(&t, "bpf_fentry_test1", NULL) && attach_sleeping_to(&t);
 }
 
 /* What is allocated then takes memory that the link has freed. */
@@ -786,6 +797,58 @@ static void test_sleepable_program(void)
 static void test_sleepable_single(void)
 {
 	sleep_in_program(attach_single_sleeping, detach_single_sleeping);
+}
+
+#define PATCH_MODULE "bpf_test_ipmodify"
+#define PATCH "/sys/kernel/livepatch/" PATCH_MODULE
+
+static void disable_patch_asleep(void)
+{
+	char task[64], state[16] = {};
+
+	ASSERT_TRUE(multi_write_file(PATCH, "enabled", "0"), "disable");
+	/* that has looked at the stacks of all tasks that sleep */
+	snprintf(task, sizeof(task), "/proc/self/task/%d", skel->bss->sleep_tid);
+	multi_read_file(task, "patch_state", state, sizeof(state));
+	ASSERT_STREQ(state, "1\n", "the task goes the new way");
+	multi_unlink(&sleep_link_fd);
+}
+
+static void check_patched_hits(void)
+{
+	char hits[16] = {};
+
+	multi_read_file("/sys/module/" PATCH_MODULE "/parameters", "patched_hits", hits,
+			sizeof(hits));
+	ASSERT_STREQ(hits, "1\n", "calls of the new function");
+}
+
+/* A task that sleeps in a program goes on in the live patch's function then, so that the patch
+ * may not be gone, though no fault tells the unwinder to give up. (A fault does.)
+ */
+static void test_sleepable_patched(void)
+{
+	int err;
+
+	if (!load_with("sleep_without_fault"))
+		return;
+	err = multi_load_module(PATCH_MODULE ".ko", "user=livepatch_sleepable");
+	if (err == -EOPNOTSUPP) {
+		test__skip();
+		return;
+	}
+	if (!ASSERT_OK(err, "load module"))
+		return;
+	if (multi_wait_transition(PATCH, "0")) {
+		sleeper = skel->progs.sleep_without_fault;
+		sleep_in_program(attach_sleeping_alone, disable_patch_asleep);
+	}
+	/* if it didn't come to that */
+	multi_write_file(PATCH, "enabled", "0");
+	if (multi_wait_transition(PATCH, "")) {
+		check_patched_hits();
+		ASSERT_OK(multi_unload_module(PATCH_MODULE), "unload module");
+	}
 }
 
 #ifdef __x86_64__
@@ -1124,6 +1187,7 @@ static const struct multi_subtest subtests[] = {
 	{ "sleep_skipping", test_sleep_skipping },
 	{ "sleepable_program", test_sleepable_program },
 	{ "sleepable_single", test_sleepable_single },
+	{ "sleepable_patched", test_sleepable_patched },
 	{ "sleepable_preempted", test_sleepable_preempted },
 	{ "sleepable_fexit_preempted", test_sleepable_fexit_preempted },
 	{ "sleepable_second_preempted", test_sleepable_second_preempted },

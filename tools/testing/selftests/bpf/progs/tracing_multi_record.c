@@ -42,6 +42,13 @@ int multi_entry(void *ctx)
 	return record(ctx, at_entry);
 }
 
+/* asks for nothing that would keep it from sharing an image */
+SEC("?fentry.multi")
+int multi_nothing(void *ctx)
+{
+	return 0;
+}
+
 SEC("?fexit.multi")
 int multi_exit(void *ctx)
 {
@@ -77,6 +84,14 @@ __u64 override_hits;
 
 SEC("?kprobe/bpf_testmod_multi_inject")
 int override(struct pt_regs *ctx)
+{
+	override_hits++;
+	bpf_override_return(ctx, 42);
+	return 0;
+}
+
+SEC("?kprobe/bpf_testmod_inject_none")
+int override_none(struct pt_regs *ctx)
 {
 	override_hits++;
 	bpf_override_return(ctx, 42);

@@ -4,6 +4,7 @@
 #include <bpf/bpf_helpers.h>
 #include <bpf/bpf_tracing.h>
 #include <bpf/bpf_core_read.h>
+#include "../bpf_testmod/bpf_testmod_kfunc.h"
 
 char _license[] SEC("license") = "GPL";
 
@@ -26,6 +27,7 @@ void *sleep_addr;
 __u64 page_size;
 __u64 before_sleep, after_sleep, sleep_value, sleep_fault = 1, sleep_cookie;
 long sleep_err;
+int sleep_tid;
 /* grace periods of RCU tasks trace that freeing programs and images has asked for */
 __u64 rounds;
 
@@ -107,16 +109,19 @@ int any_exit(void *ctx)
 /* There is no page a bit below the address that bpf_testmod has for that, either. */
 #define UNMAPPED (~(1UL << 30) - (64 << 10))
 
-static __always_inline int sleep(void *ctx)
+static __always_inline int sleep(void *ctx, bool faulting)
 {
 	struct task_struct *nobody;
-	__u64 earlier;
+	void *addr;
 
 	if (!is_ours())
 		return 0;
-	earlier = __sync_fetch_and_add(&before_sleep, 1);
-	sleep_err = bpf_copy_from_user(&sleep_value, sizeof(sleep_value),
-				       sleep_addr + earlier * page_size);
+	sleep_tid = bpf_get_current_pid_tgid();
+	addr = sleep_addr + __sync_fetch_and_add(&before_sleep, 1) * page_size;
+	/* else it is in the fault that it sleeps */
+	if (!faulting)
+		bpf_kfunc_call_test_get_page((unsigned long)addr);
+	sleep_err = bpf_copy_from_user(&sleep_value, sizeof(sleep_value), addr);
 	nobody = bpf_core_cast((void *)UNMAPPED, struct task_struct);
 	sleep_fault = nobody->start_time;
 	sleep_cookie = bpf_get_attach_cookie(ctx);
@@ -127,19 +132,25 @@ static __always_inline int sleep(void *ctx)
 SEC("fentry.multi.s")
 int sleep_entry(void *ctx)
 {
-	return sleep(ctx);
+	return sleep(ctx, true);
 }
 
 SEC("fexit.multi.s")
 int sleep_exit(void *ctx)
 {
-	return sleep(ctx);
+	return sleep(ctx, true);
 }
 
 SEC("fentry.s/bpf_fentry_test1")
 int sleep_single_entry(void *ctx)
 {
-	return sleep(ctx);
+	return sleep(ctx, true);
+}
+
+SEC("?fentry.multi.s")
+int sleep_without_fault(void *ctx)
+{
+	return sleep(ctx, false);
 }
 
 SEC("fexit.multi.s")
