@@ -133,9 +133,10 @@ static void slot_share_ipmodify(struct multi_slot *slot, bool detach)
 	slot_make_image(slot, detach);
 }
 
-/* Note in the slots what ftrace has against their changes. */
-static void changes_refused(struct multi_slot *slots, u32 cnt, bool detach)
+/* Note in the slots what ftrace has against their changes. Return: true if there is any. */
+static bool changes_refused(struct multi_slot *slots, u32 cnt, bool detach)
 {
+	bool refused = false;
 	u32 i, nr = 0;
 
 	for (i = 0; i < cnt; i++) {
@@ -144,12 +145,14 @@ static void changes_refused(struct multi_slot *slots, u32 cnt, bool detach)
 		if (!slot_changes(&slots[i]))
 			continue;
 		err = multi_changes[nr++].err;
+		refused |= err != 0;
 		if (err == -EAGAIN)
 			slot_share_ipmodify(&slots[i], detach);
 		else if (err)
 			/* the function was there when its trampoline was made */
 			slots[i].err = err == -ENODEV ? -ENOENT : err;
 	}
+	return refused;
 }
 
 /*
@@ -170,7 +173,9 @@ static int slots_set_calls(struct multi_slot *slots, u32 cnt, bool detach)
 		err = ftrace_direct_update(multi_changes, nr);
 		if (err != -EBUSY && err != -ENODEV && err != -EAGAIN)
 			return err;
-		changes_refused(slots, cnt, detach);
+		/* nothing to leave out: trying again would fail again */
+		if (!changes_refused(slots, cnt, detach))
+			return err;
 	}
 }
 

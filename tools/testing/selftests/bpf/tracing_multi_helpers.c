@@ -31,6 +31,46 @@ static struct {
 static int links[MULTI_LINKS];
 static int link_cnt;
 
+static int count_ids(int (*get_next_id)(__u32, __u32 *))
+{
+	__u32 id = 0;
+	int cnt = 0;
+
+	while (!get_next_id(id, &id))
+		cnt++;
+	return cnt;
+}
+
+static int all_progs(void)
+{
+	return count_ids(bpf_prog_get_next_id);
+}
+
+static int all_links(void)
+{
+	return count_ids(bpf_link_get_next_id);
+}
+
+static int all_btfs(void)
+{
+	return count_ids(bpf_btf_get_next_id);
+}
+
+/* What was there before may go meanwhile. */
+bool multi_wait_at_most(int (*count)(void), int most, const char *name)
+{
+	int cnt = most + 1, i;
+
+	for (i = 0; i < WAIT_STEPS; i++) {
+		cnt = count();
+		if (cnt <= most)
+			return true;
+		kern_sync_rcu();
+		usleep(WAIT_STEP_US);
+	}
+	return ASSERT_LE(cnt, most, name);
+}
+
 static void run_subtest(const struct multi_suite *suite, const struct multi_subtest *subtest)
 {
 	if (!suite->setup_each || suite->setup_each())
@@ -41,14 +81,10 @@ static void run_subtest(const struct multi_suite *suite, const struct multi_subt
 		suite->teardown_each();
 }
 
-void multi_run_suite(const struct multi_suite *suite)
+static void run_subtests(const struct multi_suite *suite)
 {
 	int i;
 
-	if (!env.has_testmod) {
-		test__skip();
-		return;
-	}
 	if (suite->setup && !suite->setup())
 		goto out;
 	for (i = 0; i < suite->cnt; i++) {
@@ -62,6 +98,24 @@ void multi_run_suite(const struct multi_suite *suite)
 out:
 	if (suite->teardown)
 		suite->teardown();
+}
+
+void multi_run_suite(const struct multi_suite *suite)
+{
+	int progs, btfs;
+
+	if (!env.has_testmod) {
+		test__skip();
+		return;
+	}
+	progs = all_progs();
+	btfs = all_btfs();
+	run_subtests(suite);
+	if (suite->leaves_progs)
+		return;
+	multi_wait_at_most(all_progs, progs, "programs in the end");
+	/* those of modules are there as long as these */
+	multi_wait_at_most(all_btfs, btfs, "BTFs in the end");
 }
 
 bool multi_init(void)
@@ -599,9 +653,18 @@ int multi_enabled_functions(void)
 	return multi_tracefs_lines("enabled_functions");
 }
 
-int multi_all_images(void)
+int multi_count_images(const char *key)
 {
-	return multi_images("");
+	int last, cnt = multi_images(key), i;
+
+	for (i = 0; i < READS; i++) {
+		last = cnt;
+		cnt = multi_images(key);
+		if (cnt == last)
+			break;
+	}
+	ASSERT_LT(i, READS, "images stay");
+	return cnt;
 }
 
 bool multi_long(void)
@@ -679,26 +742,6 @@ void multi_expect_killed(pid_t pid)
 	ASSERT_EQ(waitpid(pid, &status, 0), pid, "waitpid");
 	/* else it has the code that the task exited with, times 256, or another signal */
 	ASSERT_EQ(status, SIGKILL, "killed");
-}
-
-static int count_ids(int (*get_next_id)(__u32, __u32 *))
-{
-	__u32 id = 0;
-	int cnt = 0;
-
-	while (!get_next_id(id, &id))
-		cnt++;
-	return cnt;
-}
-
-static int all_progs(void)
-{
-	return count_ids(bpf_prog_get_next_id);
-}
-
-static int all_links(void)
-{
-	return count_ids(bpf_link_get_next_id);
 }
 
 static int module_refs(void)

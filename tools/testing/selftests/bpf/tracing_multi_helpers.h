@@ -31,9 +31,12 @@ struct multi_suite {
 	void (*teardown)(void);
 	bool (*setup_each)(void);
 	void (*teardown_each)(void);
+	bool leaves_progs;	/* what it tests stays attached until the machine is off */
 };
 
-/* Needs bpf_testmod. After each subtest the links of multi_link() are closed. */
+/* Needs bpf_testmod. After each subtest the links of multi_link() are closed. In the end no
+ * more programs and BTFs must be there than before.
+ */
 void multi_run_suite(const struct multi_suite *suite);
 
 /* Around the functions below: load vmlinux' BTF, and drop all that was loaded. */
@@ -130,14 +133,16 @@ bool multi_test_run(const struct bpf_program *prog, __u32 *retval);
 bool multi_test_run_tc(const struct bpf_program *prog, __u32 *retval);
 
 /* The directory that is tracefs; lines of a file there; lines of a file with both words in
- * them; images of trampolines whose keys start with key.
+ * them; images of trampolines whose keys start with key, An image that is freed during
+ * the read may hide another one: multi_images() is to wait with, multi_count_images() reads
+ * until two reads agree.
  */
 const char *multi_tracefs(void);
 int multi_tracefs_lines(const char *file);
 int multi_lines(const char *path, const char *word, const char *other);
 int multi_images(const char *key);
+int multi_count_images(const char *key);
 int multi_enabled_functions(void);
-int multi_all_images(void);
 /* The key of the image of a link whose only target, in vmlinux, is id: that of the
  * function, or, where functions share images, one made of their programs.
  */
@@ -162,6 +167,7 @@ __printf(1, 2) void multi_figure(const char *fmt, ...);
 bool multi_wait_count(const __u64 *cnt, __u64 end, const char *name);
 /* What is freed after grace periods: likewise. */
 bool multi_wait_for(int (*count)(void), int expected, const char *name);
+bool multi_wait_at_most(int (*count)(void), int most, const char *name);
 
 /* Run in a child process, which nothing is left of once this one is gone. */
 pid_t multi_fork(void (*run)(void *arg), void *arg);

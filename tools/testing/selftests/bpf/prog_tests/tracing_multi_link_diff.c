@@ -200,7 +200,7 @@ static void compare(const struct func *func, const struct multi_record *rec,
 
 static int shared_images(void)
 {
-	return multi_images("multi_");
+	return multi_count_images("multi_");
 }
 
 /* Some of the functions share images, or none does. */

@@ -13,11 +13,57 @@
 #include "tracing_multi_helpers.h"
 #include "tracing_multi_stress.skel.h"
 #include "tracing_multi_target.skel.h"
+#include "tracing_multi_trampolines.skel.h"
 
 #define MAX_NTH 5000
 #define CHECK_EACH 16
 
 static struct tracing_multi_stress *skel;
+static struct tracing_multi_trampolines *tramps;
+static int tramps_at_first;	/* before the subtest */
+
+#define COUNTS 100
+
+/* Nothing keeps the lists as they are meanwhile: INT_MAX if one can't be followed. */
+static int count_trampolines(void)
+{
+	if (!multi_test_run(tramps->progs.count_trampolines, NULL) || tramps->bss->errors)
+		return INT_MAX;
+	return tramps->bss->trampolines;
+}
+
+/* Until two counts are the same */
+static int get_trampolines(void)
+{
+	int i, cnt, last = INT_MAX;
+
+	for (i = 0; i < COUNTS; i++) {
+		cnt = count_trampolines();
+		if (cnt < INT_MAX && cnt == last)
+			return cnt;
+		last = cnt;
+	}
+	ASSERT_LT(i, COUNTS, "trampolines stay");
+	return -1;
+}
+
+/* As multi_state, and trampolines, which nothing else tells of */
+struct state {
+	struct multi_state all;
+	int trampolines;
+};
+
+static void get_state(struct state *state)
+{
+	multi_get_state(&state->all);
+	state->trampolines = get_trampolines();
+}
+
+static bool same_state(const struct state *before, const char *name)
+{
+	return multi_same_state(&before->all, name) &
+	       multi_wait_for(count_trampolines, before->trampolines, "trampolines");
+}
 
 /* What is attached, and what fails of that */
 struct faults {
@@ -29,10 +75,12 @@ struct faults {
 	bool cookies;
 	/* to which functions; for fmod_ret other ones than for fentry and fexit */
 	bool modify;
+	bool some_refused;	/* among the targets are some that can't be attached to */
 
 	struct tracing_multi_target *target;
 	struct multi_targets t;
-	struct multi_state before;
+	int refused;	/* so many of them, if some_refused */
+	struct state before;
 	__u64 others;	/* how often the other program runs */
 	int other_fd;
 	int points;	/* how many allocations and copies there are */
@@ -52,6 +100,30 @@ static bool faults_add_targets(struct faults *f)
 			 "vfs_write", "vfs_open", "vfs_llseek", "vfs_mkdir", "vfs_rmdir",
 			 "vfs_unlink", "vfs_symlink", "vfs_truncate", NULL) &&
 	       multi_add_prog(&f->t, bpf_program__fd(f->target->progs.target_tc), "target_sum");
+}
+
+/* One that a task ends in, and, if there is such a pair, two ids of one function: the second
+ * is refused when it has a trampoline.
+ */
+static bool faults_add_refused(struct faults *f)
+{
+	if (!f->some_refused)
+		return true;
+	if (!multi_add(&f->t, "get_signal"))
+		return false;
+	f->refused = 1;
+	if (multi_find_alias(&f->t.ids[f->t.cnt], &f->t.ids[f->t.cnt + 1])) {
+		f->t.cnt += 2;
+		f->refused++;
+	}
+	return true;
+}
+
+static int faults_attach(const struct faults *f, union bpf_attr *attr)
+{
+	multi_attr(attr, f->prog, &f->t);
+	attr->link_create.flags |= f->flags;
+	return multi_create(attr);
 }
 
 static bool is_single(const struct bpf_program *prog)
@@ -95,12 +167,12 @@ static bool faults_setup(struct faults *f)
 	f->target = tracing_multi_target__open_and_load();
 	skel->bss->pid = getpid();
 	if (!ASSERT_OK_PTR(f->target, "open_and_load target") || !faults_add_other(f) ||
-	    !faults_add_targets(f) || !multi_settle())
+	    !faults_add_targets(f) || !faults_add_refused(f) || !multi_settle())
 		return false;
 	f->t.use_cookies = f->cookies;
 	for (i = 0; i < f->t.cnt; i++)
 		f->t.cookies[i] = i;
-	multi_get_state(&f->before);
+	get_state(&f->before);
 	return true;
 }
 
@@ -119,13 +191,11 @@ static bool fail_attach(struct faults *f, int n)
 	bool hit;
 	int fd;
 
-	multi_attr(&attr, f->prog, &f->t);
-	attr.link_create.flags |= f->flags;
 	multi_fault_arm(n);
-	fd = multi_create(&attr);
+	fd = faults_attach(f, &attr);
 	hit = multi_fault_disarm();
 	if (fd >= 0) {
-		ASSERT_EQ(multi_link_count(fd), f->t.cnt, "all targets");
+		ASSERT_EQ(multi_link_count(fd), f->t.cnt - f->refused, "all targets");
 		close(fd);
 		return hit;
 	}
@@ -140,7 +210,8 @@ static bool fail_attach(struct faults *f, int n)
 
 static bool fail_detach(struct faults *f, int n)
 {
-	int fd = multi_attach(f->prog, &f->t);
+	union bpf_attr attr;
+	int fd = faults_attach(f, &attr);
 
 	if (!ASSERT_OK_FD(fd, "attach"))
 		return false;
@@ -177,14 +248,55 @@ static bool check_detached(const struct faults *f)
 	       ASSERT_EQ(skel->bss->toggle_hits, others + f->others, "other program is attached");
 }
 
+/* call_targets() calls so many of the targets: of fmod_ret two, else four of the kernel and
+ * that of a program.
+ */
+static __u64 called_targets(const struct faults *f)
+{
+	return f->modify ? 2 : 4 + 1;
+}
+
+/* Prints nothing between the counts: standard output may be one of the targets' files. */
+static __u64 hits_of_calls(const struct faults *f)
+{
+	LIBBPF_OPTS(bpf_test_run_opts, opts);
+	LIBBPF_OPTS(bpf_test_run_opts, tc_opts);
+	__u64 hits = count_hits();
+	char pkt[64] = {};
+	int err;
+
+	tc_opts.data_in = pkt;
+	tc_opts.data_size_in = sizeof(pkt);
+	err = bpf_prog_test_run_opts(bpf_program__fd(skel->progs.run_fentry_tests), &opts) ?:
+	      bpf_prog_test_run_opts(bpf_program__fd(skel->progs.run_modify_tests), &opts) ?:
+	      bpf_prog_test_run_opts(bpf_program__fd(f->target->progs.target_tc), &tc_opts);
+	hits = count_hits() - hits;
+	ASSERT_OK(err, "call targets");
+	return hits;
+}
+
+#define TRIES 1000
+
+/* A task that is preempted in the program, which other targets run for every task, lets the
+ * program miss calls of ours on that CPU, until it goes on.
+ */
 static bool check_attached(const struct faults *f)
 {
-	int fd = multi_attach(f->prog, &f->t);
-	__u64 hits = count_hits();
+	__u64 hits = 0, called = called_targets(f);
+	union bpf_attr attr;
+	int i, fd, with_link;
 
-	call_targets(f);
+	fd = faults_attach(f, &attr);
+	for (i = 0; i < TRIES && hits != called; i++) {
+		if (i)
+			usleep(1000);
+		hits = hits_of_calls(f);
+	}
+	with_link = get_trampolines();
 	close(fd);
-	return ASSERT_OK_FD(fd, "attach") && ASSERT_GT(count_hits(), hits, "program runs");
+	return ASSERT_OK_FD(fd, "attach") &&
+	       ASSERT_EQ(hits, called, "program runs with each call") &&
+	       ASSERT_GT(with_link, f->before.trampolines, "trampolines of the link");
 }
 
 static void fail_each(struct faults *f, bool (*fail)(struct faults *f, int n))
@@ -195,8 +307,8 @@ static void fail_each(struct faults *f, bool (*fail)(struct faults *f, int n))
 	for (n = 1; hit && n <= MAX_NTH; n++) {
 		hit = fail(f, n);
 		if (!check_detached(f) ||
-		    !ASSERT_EQ(multi_enabled_functions(), f->before.enabled, "left attached") ||
-		    ((!hit || n % each == 0) && !multi_same_state(&f->before, "left behind"))) {
+		    !ASSERT_EQ(multi_enabled_functions(), f->before.all.enabled, "left attached") ||
+		    ((!hit || n % each == 0) && !same_state(&f->before, "left behind"))) {
 			fprintf(stdout, "n %d\n", n);
 			return;
 		}
@@ -209,7 +321,7 @@ static void fail_each(struct faults *f, bool (*fail)(struct faults *f, int n))
 static bool run_faults(struct faults *f, bool (*fail)(struct faults *f, int n))
 {
 	bool ran = faults_setup(f) && check_attached(f) &&
-		   multi_same_state(&f->before, "after a link") && multi_faults_begin();
+		   same_state(&f->before, "after a link") && multi_faults_begin();
 
 	if (ran)
 		fail_each(f, fail);
@@ -294,6 +406,7 @@ static void test_fail_attach_skip_invalid(void)
 	struct faults f = faults_exit();
 
 	f.flags = BPF_F_TRACING_MULTI_SKIP_INVALID;
+	f.some_refused = true;
 	run_attach(&f, 70, 65);
 }
 
@@ -377,7 +490,7 @@ static void test_fail_detach_own_images(void)
 struct many {
 	const struct many_call *call;
 	struct multi_raw raw;
-	struct multi_state before;
+	struct state before;
 	int fd;		/* the link */
 	int other_fd;
 	bool updated;	/* to its other program */
@@ -522,7 +635,7 @@ static bool fail_many(struct many *m, int n)
 	}
 	m->points += hit;
 	m->call->check(m, err);
-	if (!ASSERT_EQ(multi_enabled_functions(), m->before.enabled, "functions attached to"))
+	if (!ASSERT_EQ(multi_enabled_functions(), m->before.all.enabled, "functions attached to"))
 		fprintf(stdout, "n %d\n", n);
 	return hit && !env.subtest_state->error_cnt;
 }
@@ -547,7 +660,7 @@ static int fail_each_many(struct many *m)
 	/* images have the names of their programs: those of before */
 	if (m->updated)
 		check_update(m, update_many(m));
-	multi_same_state(&m->before, "left behind");
+	same_state(&m->before, "left behind");
 	multi_figure("fault, %s %d: %d points of failure up to %d, %d failures, %d late",
 		     m->call->name, NR_MANY, m->points, last, m->failures, m->late);
 	return last;
@@ -581,7 +694,7 @@ static void with_many(struct many *m, void (*run)(struct many *m))
 	skel->bss->pid = getpid();
 	if (set_many(&m->raw, ids) && (!m->call->setup || m->call->setup(m)) &&
 	    multi_settle()) {
-		multi_get_state(&m->before);
+		get_state(&m->before);
 		run(m);
 	}
 	multi_unlink(&m->fd);
@@ -723,7 +836,7 @@ static void test_jit_limit(void)
 		refused_by_limit(&f.t);
 	limit_end(&l);
 	check_detached(&f);
-	multi_same_state(&f.before, "left behind");
+	same_state(&f.before, "left behind");
 	multi_attached(skel->progs.count_exit, &f.t, "no limit");
 out:
 	faults_teardown(&f);
@@ -742,7 +855,7 @@ static void run_linked(struct faults f, void (*run)(int *link_fd))
 	run(&fd);
 	multi_unlink(&fd);
 	check_detached(&f);
-	multi_same_state(&f.before, "left behind");
+	same_state(&f.before, "left behind");
 out:
 	faults_teardown(&f);
 }
@@ -849,7 +962,7 @@ static void update_many_beyond(struct many *m)
 	ASSERT_OK(err, "no limit");
 	check_update(m, err);
 	multi_unlink(&m->fd);
-	multi_same_state(&m->before, "left behind");
+	same_state(&m->before, "left behind");
 }
 
 /* No image that was replaced may go while others are made: with RCU tasks, none does
@@ -896,14 +1009,32 @@ static void test_no_fd(void)
 		multi_refused(skel->progs.count_exit, &f.t, -EMFILE, MULTI_NO_IDX, "no fd");
 	ASSERT_OK(setrlimit(RLIMIT_NOFILE, &saved), "restore");
 	check_detached(&f);
-	multi_same_state(&f.before, "left behind");
+	same_state(&f.before, "left behind");
 	multi_attached(skel->progs.count_exit, &f.t, "an fd");
 out:
 	faults_teardown(&f);
 }
 
+static bool setup(void)
+{
+	if (!multi_init())
+		return false;
+	tramps = tracing_multi_trampolines__open_and_load();
+	return ASSERT_OK_PTR(tramps, "open_and_load");
+}
+
+static void teardown(void)
+{
+	tracing_multi_trampolines__destroy(tramps);
+	tramps = NULL;
+	multi_fini();
+}
+
 static bool setup_each(void)
 {
+	tramps_at_first = multi_settle() ? get_trampolines() : -1;
+	if (tramps_at_first < 0)
+		return false;
 	skel = tracing_multi_stress__open();
 	return ASSERT_OK_PTR(skel, "open") &&
 	       ASSERT_OK(bpf_program__set_autoload(skel->progs.kill_attaching, true),
@@ -915,6 +1046,9 @@ static void teardown_each(void)
 {
 	tracing_multi_stress__destroy(skel);
 	skel = NULL;
+	/* also those of what was attached before get_state() */
+	if (tramps_at_first >= 0)
+		multi_wait_at_most(count_trampolines, tramps_at_first, "trampolines in the end");
 }
 
 static const struct multi_subtest subtests[] = {
@@ -946,8 +1080,8 @@ static const struct multi_subtest subtests[] = {
 static const struct multi_suite suite = {
 	.subtests = subtests,
 	.cnt = ARRAY_SIZE(subtests),
-	.setup = multi_init,
-	.teardown = multi_fini,
+	.setup = setup,
+	.teardown = teardown,
 	.setup_each = setup_each,
 	.teardown_each = teardown_each,
 };

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /* BPF_LINK_CREATE, BPF_LINK_UPDATE and BPF_OBJ_GET_INFO_BY_FD of tracing multi-links
  * with attributes made at random: of good and of wrong ids, fds, counts, flags, sizes
- * and pointers, some of which fault half-way.
+ * and pointers, some of which fault half-way, as some attributes do themselves.
  *
  * TRACING_MULTI_SEED=number in the environment replays what the test printed when it
  * failed, but for what another thread does meanwhile ("race"). With
@@ -15,6 +15,7 @@
 
 #define NR_CALLS 2000
 #define NR_CALLS_LONG 200000
+#define NR_REPLAYED 500
 #define DEFAULT_SEED 20240612
 #define NR_IDS 4096
 #define MAX_PROGS 64
@@ -40,14 +41,22 @@ static struct fuzz {
 	int nr_progs;
 	struct multi_targets good;	/* first of vmlinux, then of a module and a program */
 	int nr_vmlinux;
-	char *edge;	/* two pages, the second one of which can't be accessed */
+	/* Each of these ends at a page that can't be accessed, so that what the kernel reads
+	 * past the end doesn't depend on what else there is: what attributes point to,
+	 * attributes, and arrays of a link's targets
+	 */
+	char *edge, *attr_edge;
 	__u32 *ids;
+	int *fds;
+	__u64 *cookies;
 	char *out;	/* what the kernel writes */
 	__u64 state;	/* of the random numbers */
 	__u32 next;	/* of the good functions */
 	bool tame;	/* this call is to be as it should be, and may succeed */
 	__u64 calls[NR_FUZZ_OPS];
 	__u64 done[NR_FUZZ_OPS];
+	__u64 results;	/* a hash of them all, in their order */
+	__u64 faulting;	/* attributes */
 	bool is_link[NR_SLOTS];
 	/* links with functions of a module or a program; of fmod_ret programs */
 	__u64 foreign_links;
@@ -160,6 +169,25 @@ static __u64 fuzz_pointer(void *good, __u32 len)
 	}
 }
 
+/* Where the kernel shall find attr, of size bytes as it is told: some are not all there. */
+static char *fuzz_attr(char *attr, __u32 size)
+{
+	__u32 page = getpagesize(), there;
+
+	/* of more than a page nothing is read */
+	if (!size || size > page || !fuzz_wrong(16))
+		return attr;
+	there = fuzz_below(size < ATTR_SIZE ? size : ATTR_SIZE);
+	memcpy(fuzz.attr_edge + page - there, attr, there);
+	fuzz.faulting++;
+	return fuzz.attr_edge + page - there;
+}
+
+static long fuzz_bpf(int cmd, char *attr, __u32 size)
+{
+	return syscall(__NR_bpf, cmd, fuzz_attr(attr, size), size);
+}
+
 /* An id and the fd that goes with it. Some function of the kernel is met by chance by fentry
  * programs only: a task may sleep in it as long as it likes, an image with fexit or fmod_ret
  * stays on its stack for that time, and no live patch gets complete.
@@ -221,9 +249,17 @@ static bool is_expected(int err)
 	return false;
 }
 
+/* FNV-1a (Fowler, Noll, Vo), with numbers in place of bytes */
+static void fuzz_hash(__u64 val)
+{
+	fuzz.results = (fuzz.results ^ val) * 0x100000001b3ULL;
+}
+
 static bool fuzz_result(enum fuzz_op op, long ret)
 {
 	fuzz.calls[op]++;
+	fuzz_hash(op);
+	fuzz_hash(ret < 0 ? errno : 0);
 	if (ret >= 0) {
 		fuzz.done[op]++;
 		return true;
@@ -253,13 +289,13 @@ static void fuzz_keep(int fd, bool is_link)
 	fuzz.is_link[slot] = is_link;
 }
 
-static void fuzz_created(int fd, const int *fds, __u32 cnt, const char *attr)
+static void fuzz_created(int fd, __u32 cnt, const char *attr)
 {
 	bool foreign = false;
 	__u32 i;
 
 	for (i = 0; i < cnt && i < NR_IDS; i++)
-		foreign |= fds[i] > 0;
+		foreign |= fuzz.fds[i] > 0;
 	/* not the links that may be without them */
 	fuzz.foreign_links += foreign && multi_get32(attr, 12) == RAW_F_TGT_FDS;
 	fuzz.modify_links += multi_get32(attr, 8) == RAW_FMOD_RET_MULTI;
@@ -271,39 +307,42 @@ static bool fuzz_create(void)
 {
 	__u32 cnt = 1 + fuzz_below(fuzz_wrong(8) ? NR_IDS : 4), i, size;
 	__u32 flags = fuzz_wrong(16) ? fuzz_u32() : fuzz_below(4);
-	static __u64 cookies[NR_IDS];
 	char attr[ATTR_SIZE] __aligned(8) = {};
-	static int fds[NR_IDS];
 	int fd, prog_fd = fuzz_prog();
 	bool mutated;
 
 	/* nothing of earlier calls is behind them */
-	memset(fuzz.ids, 0, (NR_IDS + 2) * sizeof(*fuzz.ids));
+	memset(fuzz.ids, 0, NR_IDS * sizeof(*fuzz.ids));
+	memset(fuzz.fds, 0, NR_IDS * sizeof(*fuzz.fds));
+	memset(fuzz.cookies, 0, NR_IDS * sizeof(*fuzz.cookies));
 	for (i = 0; i < cnt; i++) {
-		fuzz_target(flags, fuzz_is_entry(prog_fd), &fuzz.ids[i], &fds[i]);
-		cookies[i] = fuzz_u32();
+		fuzz_target(flags, fuzz_is_entry(prog_fd), &fuzz.ids[i], &fuzz.fds[i]);
+		fuzz.cookies[i] = fuzz_u32();
 	}
 	multi_put32(attr, 0, prog_fd);
 	multi_put32(attr, 8, fuzz_type(prog_fd));
 	multi_put32(attr, 12, flags);
 	multi_put64(attr, 16, fuzz_pointer(fuzz.ids, cnt * sizeof(*fuzz.ids)));
 	if (fuzz_one_in(2))
-		multi_put64(attr, 24, fuzz_pointer(cookies, cnt * sizeof(*cookies)));
+		multi_put64(attr, 24, fuzz_pointer(fuzz.cookies, cnt * sizeof(*fuzz.cookies)));
 	multi_put32(attr, 32, fuzz_wrong(16) ? fuzz_u32() : cnt);
 	multi_put32(attr, 36, MULTI_NO_IDX);
 	if (flags & RAW_F_TGT_FDS)
-		multi_put64(attr, 40, fuzz_pointer(fds, cnt * sizeof(*fds)));
+		multi_put64(attr, 40, fuzz_pointer(fuzz.fds, cnt * sizeof(*fuzz.fds)));
 	cnt = multi_get32(attr, 32);
 	size = fuzz_size(RAW_CREATE_SIZE);
 	mutated = fuzz_wrong(2);
-	if (mutated)
-		fuzz_mutate(attr, RAW_CREATE_SIZE);
-	fd = syscall(__NR_bpf, 28 /* BPF_LINK_CREATE */, attr, size);
+	if (mutated) {
+		/* not the pointers, as what is found elsewhere would not be found again */
+		fuzz_mutate(attr, 16);
+		fuzz_mutate(attr + 32, 8);
+	}
+	fd = fuzz_bpf(28 /* BPF_LINK_CREATE */, attr, size);
 	if (!fuzz_result(FUZZ_CREATE, fd))
 		return false;
 	if (fd < 0)
 		return mutated || check_bad_idx(attr, cnt, size);
-	fuzz_created(fd, fds, cnt, attr);
+	fuzz_created(fd, cnt, attr);
 	return true;
 }
 
@@ -318,7 +357,7 @@ static bool fuzz_update(void)
 		multi_put32(attr, 12, fuzz_prog());
 	}
 	fuzz_mutate(attr, 16);
-	return fuzz_result(FUZZ_UPDATE, syscall(__NR_bpf, 29, attr, fuzz_size(16)));
+	return fuzz_result(FUZZ_UPDATE, fuzz_bpf(29 /* BPF_LINK_UPDATE */, attr, fuzz_size(16)));
 }
 
 /* The kernel writes nothing behind as many elements of 8 bytes as it was told, which begin
@@ -363,8 +402,8 @@ static bool fuzz_info(void)
 	multi_put32(attr, 0, fd);
 	multi_put32(attr, 4, fuzz_size(72));
 	multi_put64(attr, 8, fuzz_pointer(info, sizeof(info)));
-	ret = syscall(__NR_bpf, 15 /* BPF_OBJ_GET_INFO_BY_FD */, attr,
-		      fuzz_wrong(8) ? fuzz_size(16) : 16);
+	ret = fuzz_bpf(15 /* BPF_OBJ_GET_INFO_BY_FD */, attr,
+		       fuzz_wrong(8) ? fuzz_size(16) : 16);
 	/* of something else the numbers mean something else */
 	return fuzz_result(FUZZ_INFO, ret) && (!is_link_slot(fd) || fuzz_check_out(cnt));
 }
@@ -412,14 +451,21 @@ static bool fuzz_step(void)
 	}
 }
 
-static void fuzz_seed(void)
+static __u64 fuzz_seed(void)
 {
 	const char *text = getenv("TRACING_MULTI_SEED");
 
-	fuzz.state = text ? strtoull(text, NULL, 0) : DEFAULT_SEED;
+	return text ? strtoull(text, NULL, 0) : DEFAULT_SEED;
+}
+
+static void fuzz_begin(__u64 seed)
+{
 	/* 0 would stay 0 */
-	fuzz.state = fuzz.state ?: 1;
+	fuzz.state = seed ?: 1;
 	fuzz.next = 0;
+	fuzz.results = 0xcbf29ce484222325ULL;	/* FNV-1a begins with this */
+	fuzz.faulting = 0;
+	memset(fuzz.is_link, 0, sizeof(fuzz.is_link));
 	memset(fuzz.calls, 0, sizeof(fuzz.calls));
 	memset(fuzz.done, 0, sizeof(fuzz.done));
 	fuzz.foreign_links = 0;
@@ -449,22 +495,17 @@ static void fuzz_report(void)
 	}
 	multi_figure("fuzz: %llu links with functions of a module or program, %llu of fmod_ret",
 		     fuzz.foreign_links, fuzz.modify_links);
+	multi_figure("fuzz: %llu attributes that fault", fuzz.faulting);
 	ASSERT_GT(fuzz.foreign_links, 0, "links with functions of a module or program");
+	ASSERT_GT(fuzz.faulting, 0, "attributes that fault");
 	ASSERT_GT(fuzz.modify_links, 0, "links of fmod_ret programs");
 }
 
-static void fuzz_run(const char *name)
+static void fuzz_steps(const char *name, __u64 seed, __u64 nr)
 {
-	__u64 i, nr = multi_long() ? NR_CALLS_LONG : NR_CALLS, seed;
-	static struct multi_image_list images;
-	struct multi_state before;
+	__u64 i;
 
-	if (!multi_settle())
-		return;
-	multi_get_images(&images);
-	multi_get_state(&before);
-	fuzz_seed();
-	seed = fuzz.state;
+	fuzz_begin(seed);
 	for (i = 0; i < nr; i++) {
 		if (!fuzz_step()) {
 			multi_figure("%s: call %llu of TRACING_MULTI_SEED=%llu", name, i, seed);
@@ -473,6 +514,18 @@ static void fuzz_run(const char *name)
 	}
 	for (i = 0; i < NR_SLOTS; i++)
 		close(FIRST_SLOT + i);
+}
+
+static void fuzz_run(const char *name)
+{
+	static struct multi_image_list images;
+	struct multi_state before;
+
+	if (!multi_settle())
+		return;
+	multi_get_images(&images);
+	multi_get_state(&before);
+	fuzz_steps(name, fuzz_seed(), multi_long() ? NR_CALLS_LONG : NR_CALLS);
 	fuzz_report();
 	multi_same_but_images(&before, "left behind");
 	/* an id changed by chance may be that of a function that a task sleeps in */
@@ -482,6 +535,19 @@ static void fuzz_run(const char *name)
 static void test_calls(void)
 {
 	fuzz_run("calls");
+}
+
+/* A finding can be had again: the same seed makes the same calls, and these end as before. */
+static void test_replay(void)
+{
+	__u64 seed = fuzz_seed(), first;
+
+	fuzz_steps("replay", seed, NR_REPLAYED);
+	first = fuzz.results;
+	fuzz_steps("replay", seed, NR_REPLAYED);
+	ASSERT_EQ(fuzz.results, first, "results of the same seed");
+	fuzz_steps("replay", ~seed, NR_REPLAYED);
+	ASSERT_NEQ(fuzz.results, first, "results of another seed");
 }
 
 /* Every other one: how many calls find a link must not depend on timing. */
@@ -534,10 +600,36 @@ static bool add_good(void)
 			      "target_sum");
 }
 
-static bool setup(void)
+/* A mapping of at least size bytes, in front of a page that can't be accessed */
+static size_t guarded_size(size_t size)
 {
 	size_t page = getpagesize();
 
+	return (size + page - 1) / page * page + page;
+}
+
+static void unmap_guarded(void *p, size_t size)
+{
+	if (p)
+		munmap(p, guarded_size(size));
+}
+
+static void *map_guarded(size_t size)
+{
+	size_t all = guarded_size(size), page = getpagesize();
+	char *p;
+
+	p = mmap(NULL, all, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	if (p == MAP_FAILED)
+		return NULL;
+	if (!mprotect(p + all - page, page, PROT_NONE))
+		return p;
+	munmap(p, all);
+	return NULL;
+}
+
+static bool setup(void)
+{
 	if (!multi_init())
 		return false;
 	fuzz.match = tracing_multi_match__open_and_load();
@@ -548,21 +640,24 @@ static bool setup(void)
 	fuzz.nr_progs = 0;
 	add_progs(fuzz.match->obj);
 	add_progs(fuzz.target->obj);
-	/* with room behind for what isn't aligned */
-	fuzz.ids = calloc(NR_IDS + 2, sizeof(*fuzz.ids));
+	fuzz.ids = map_guarded(NR_IDS * sizeof(*fuzz.ids));
+	fuzz.fds = map_guarded(NR_IDS * sizeof(*fuzz.fds));
+	fuzz.cookies = map_guarded(NR_IDS * sizeof(*fuzz.cookies));
+	fuzz.edge = map_guarded(1);
+	fuzz.attr_edge = map_guarded(1);
 	fuzz.out = malloc(OUT_SIZE);
-	fuzz.edge = mmap(NULL, 2 * page, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS,
-			 -1, 0);
-	return ASSERT_TRUE(fuzz.ids && fuzz.out && fuzz.edge != MAP_FAILED, "memory") &&
-	       ASSERT_OK(mprotect(fuzz.edge + page, page, PROT_NONE), "mprotect");
+	return ASSERT_TRUE(fuzz.ids && fuzz.fds && fuzz.cookies && fuzz.edge &&
+			   fuzz.attr_edge && fuzz.out, "memory");
 }
 
 static void teardown(void)
 {
-	if (fuzz.edge && fuzz.edge != MAP_FAILED)
-		munmap(fuzz.edge, 2 * getpagesize());
 	free(fuzz.out);
-	free(fuzz.ids);
+	unmap_guarded(fuzz.attr_edge, 1);
+	unmap_guarded(fuzz.edge, 1);
+	unmap_guarded(fuzz.cookies, NR_IDS * sizeof(*fuzz.cookies));
+	unmap_guarded(fuzz.fds, NR_IDS * sizeof(*fuzz.fds));
+	unmap_guarded(fuzz.ids, NR_IDS * sizeof(*fuzz.ids));
 	tracing_multi_target__destroy(fuzz.target);
 	tracing_multi_match__destroy(fuzz.match);
 	memset(&fuzz, 0, sizeof(fuzz));
@@ -571,6 +666,7 @@ static void teardown(void)
 
 static const struct multi_subtest subtests[] = {
 	{ "calls", test_calls },
+	{ "replay", test_replay },
 	{ "race", test_race },
 };
 

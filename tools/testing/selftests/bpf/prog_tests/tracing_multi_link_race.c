@@ -21,6 +21,7 @@
 #define LONG_FACTOR 10
 #define LONG_STEPS 2500
 #define NR_CALLERS 2
+#define CPU_STEPS 3
 
 #define CPU1 "/sys/devices/system/cpu/cpu1"
 #define PATCH_MODULE "bpf_test_ipmodify"
@@ -61,6 +62,8 @@ struct racer {
 	int err;
 };
 
+static __u64 all_steps(void);
+
 static struct tracing_multi_race *skel;
 static bool stop;
 
@@ -70,7 +73,7 @@ static int entry_fd = -1, exit_fd = -1, updated_fd = -1;
 static __u64 perf_freq, perf_samples, perf_in_images;
 
 /* Functions that the links have which stay */
-#define NR_COUNTED 5
+#define NR_COUNTED 6
 /* Threads that call them */
 static int nr_callers;
 
@@ -343,12 +346,28 @@ static int set_cpu(const char *online)
 	return -ETIMEDOUT;
 }
 
+/* Wait until others have done nr more steps, or it takes too long. */
+static void wait_steps(__u64 nr)
+{
+	__u64 end = all_steps() + nr;
+	int i;
+
+	for (i = 0; i < RETRIES; i++) {
+		if (stopped() || all_steps() >= end)
+			return;
+		wait_to_retry(i);
+	}
+}
+
+/* While the CPU is away, others change what its instruction cache has. */
 static int step_cpu(struct racer *r)
 {
 	int err = set_cpu("0");
 
-	usleep(1000);
-	return set_cpu("1") ?: err;
+	wait_steps(CPU_STEPS);
+	err = set_cpu("1") ?: err;
+	wait_steps(CPU_STEPS);
+	return err;
 }
 
 static bool has_cpu(void)
@@ -598,7 +617,7 @@ static bool attach_counted(void)
 	int i;
 
 	if (!multi_set(&t, "bpf_fentry_test6", "bpf_fentry_test7", "bpf_fentry_test8",
-		       "bpf_fentry_test2", "bpf_modify_return_test", NULL))
+		       "bpf_fentry_test2", "bpf_modify_return_test", "bpf_lsm_task_getpgid", NULL))
 		return false;
 	for (i = 0; i < NR_COUNTED; i++)
 		t.cookies[i] = i + 1;
@@ -620,9 +639,10 @@ static bool set_targets(void)
 {
 	return multi_set(&entry_targets, "bpf_fentry_test3", "bpf_fentry_test7",
 			 "bpf_fentry_test8", "bpf_fentry_test4", "bpf_modify_return_test",
-			 "bpf_lsm_bpf", NULL) &&
+			 "bpf_lsm_task_getpgid", "bpf_lsm_bpf", NULL) &&
 	       multi_set(&exit_targets, "bpf_fentry_test8", "bpf_fentry_test4",
-			 "bpf_fentry_test5", "bpf_modify_return_test", "bpf_lsm_bpf", NULL);
+			 "bpf_fentry_test5", "bpf_modify_return_test", "bpf_lsm_task_getpgid",
+			 "bpf_lsm_bpf", NULL);
 }
 
 /* A thread that calls the functions. It stays on its CPU: a program that is interrupted
@@ -701,6 +721,12 @@ static int run(const struct bpf_program *prog)
 	return bpf_prog_test_run_opts(bpf_program__fd(prog), &opts);
 }
 
+/* Must be called last: wait_updated() waits for the last of those that are counted. */
+static int call_hook(void)
+{
+	return getpgid(getpid()) < 0 ? -errno : 0;
+}
+
 static int stay_on(int cpu)
 {
 	cpu_set_t cpus;
@@ -719,7 +745,8 @@ static void *call_until_stopped(void *arg)
 	skel->bss->tids[c - callers] = sys_gettid();
 	c->err = stay_on(c->cpu);
 	while (!c->err && !c->miscounted && !stopped()) {
-		c->err = run(skel->progs.run_fentry_tests) ?: run(skel->progs.run_modify_tests);
+		c->err = run(skel->progs.run_fentry_tests) ?:
+			 run(skel->progs.run_modify_tests) ?: call_hook();
 		if (c->err)
 			break;
 		c->calls++;

@@ -284,6 +284,7 @@ static const struct multi_suite suite = {
 	.teardown = teardown,
 	.setup_each = setup_each,
 	.teardown_each = teardown_each,
+	.leaves_progs = true,
 };
 
 void serial_test_tracing_multi_link_stays(void)

@@ -375,7 +375,7 @@ static void test_kill(void)
 	if (pid < 0)
 		return;
 	/* not by looking at what is enabled: that takes ftrace's lock all the time */
-	while (!__atomic_load_n(&skel->bss->any_hits, __ATOMIC_SEQ_CST) && !has_ended(pid))
+	while (!__atomic_load_n(&skel->bss->any_entry_hits, __ATOMIC_SEQ_CST) && !has_ended(pid))
 		usleep(WAIT_STEP_US);
 	ASSERT_FALSE(has_ended(pid), "attaches");
 	kill(pid, SIGKILL);

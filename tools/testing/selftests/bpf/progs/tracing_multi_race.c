@@ -78,7 +78,7 @@ int toggled_exit(void *ctx)
 }
 
 #define MODULE_COOKIE 0x100
-#define NR_MODULE_TARGETS 6
+#define NR_MODULE_TARGETS 7
 
 /* called for whoever calls */
 SEC("fentry.multi")
@@ -105,8 +105,8 @@ int single_exit(void *ctx)
 	return count_hit(&single_exit_hits);
 }
 
-SEC("lsm/bpf")
-int BPF_PROG(lsm_hook, int cmd, union bpf_attr *attr, unsigned int size, int ret)
+SEC("lsm/task_getpgid")
+int BPF_PROG(lsm_hook, struct task_struct *p, int ret)
 {
 	count_hit(&lsm_hits);
 	return ret;

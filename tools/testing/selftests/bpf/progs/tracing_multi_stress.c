@@ -14,7 +14,7 @@ char _license[] SEC("license") = "GPL";
 int pid;
 /* by cookie */
 __u64 entry_hits[MAX_COUNTED], exit_hits[MAX_COUNTED], modify_hits[MAX_COUNTED];
-__u64 toggle_hits, any_hits;
+__u64 toggle_hits, any_entry_hits, any_exit_hits;
 /* calls of the function that creation of a link comes to again and again, and
  * at which of them to kill the caller
  */
@@ -95,14 +95,14 @@ int toggle_single_exit(void *ctx)
 SEC("fentry.multi")
 int any_entry(void *ctx)
 {
-	__sync_fetch_and_add(&any_hits, 1);
+	__sync_fetch_and_add(&any_entry_hits, 1);
 	return 0;
 }
 
 SEC("fexit.multi")
 int any_exit(void *ctx)
 {
-	__sync_fetch_and_add(&any_hits, 1);
+	__sync_fetch_and_add(&any_exit_hits, 1);
 	return 0;
 }
 
