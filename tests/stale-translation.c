@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
-/* Does the emulator go on with what code was before it was patched? Why the guests have one
- * thread for all CPUs (THREADS in scripts/arch/). For s390x and riscv64:
+/* Does the emulator go on with what code was before it was patched? Why most guests have
+ * one thread for all CPUs (THREADS in scripts/arch/). For s390x and riscv64:
  *
  *	s390x-linux-gnu-gcc -O2 -pthread --sysroot=$(ARCH=s390x scripts/sysroot) \
  *		-o build/stale tests/stale-translation.c

@@ -133,7 +133,7 @@ bool multi_test_run(const struct bpf_program *prog, __u32 *retval);
 bool multi_test_run_tc(const struct bpf_program *prog, __u32 *retval);
 
 /* The directory that is tracefs; lines of a file there; lines of a file with both words in
- * them; images of trampolines whose keys start with key, An image that is freed during
+ * them; images of trampolines whose keys start with key. An image that is freed during
  * the read may hide another one: multi_images() is to wait with, multi_count_images() reads
  * until two reads agree.
  */

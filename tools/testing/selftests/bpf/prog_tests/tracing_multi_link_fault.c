@@ -287,7 +287,7 @@ static bool check_attached(const struct faults *f)
 	int i, fd, with_link;
 
 	fd = faults_attach(f, &attr);
-	for (i = 0; i < TRIES && hits != called; i++) {
+	for (i = 0; fd >= 0 && i < TRIES && hits != called; i++) {
 		if (i)
 			usleep(1000);
 		hits = hits_of_calls(f);
