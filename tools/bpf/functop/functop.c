@@ -638,7 +638,7 @@ static int attach_entry(struct functop_bpf *skel)
 
 /* Gives the map of maps its map, with so many entries, which is mapped here */
 static int create_inner_map(const struct bpf_map *outer, const char *name, size_t value_size,
-			    size_t cnt, const void **mem)
+			    size_t cnt, void **mem)
 {
 	LIBBPF_OPTS(bpf_map_create_opts, opts);
 	__u32 zero = 0;
@@ -690,6 +690,7 @@ static int nr_cpu_ids(void)
 
 static int create_maps(struct functop_bpf *skel)
 {
+	void *mem = NULL;
 	size_t i;
 	int err;
 
@@ -711,14 +712,18 @@ static int create_maps(struct functop_bpf *skel)
 
 	if (env.hist) {
 		err = create_inner_map(skel->maps.hists, "functop_hists", sizeof(*hists),
-				       funcs.cnt, (const void **)&hists);
+				       funcs.cnt, &mem);
+		hists = mem;
 		if (err)
 			return err;
 	}
 
 	skel->bss->nr_funcs = funcs.cnt;
-	return create_inner_map(skel->maps.stats, "functop_stats", sizeof(*stats),
-				funcs.cnt * cpus, (const void **)&stats);
+	mem = NULL;
+	err = create_inner_map(skel->maps.stats, "functop_stats", sizeof(*stats),
+			       funcs.cnt * cpus, &mem);
+	stats = mem;
+	return err;
 }
 
 static void sum_stats(void)

@@ -589,12 +589,13 @@ static void func_index_no_tracefs(struct func_index *idx)
 }
 
 /* After scan_kallsyms() */
-static void scan_available_functions(struct func_index **idxs, size_t cnt)
+static int scan_available_functions(struct func_index **idxs, size_t cnt)
 {
 	struct index_finder finder;
 	char *line = NULL, *name, *mod;
 	struct func_index *idx;
 	size_t sz = 0, i;
+	int err = 0;
 	FILE *f;
 
 	f = open_available_functions();
@@ -602,7 +603,7 @@ static void scan_available_functions(struct func_index **idxs, size_t cnt)
 		pr_debug("available_filter_functions can't be read, globs take everything in BTF\n");
 		for (i = 0; i < cnt; i++)
 			func_index_no_tracefs(idxs[i]);
-		return;
+		return 0;
 	}
 
 	index_finder__init(&finder, idxs, cnt);
@@ -612,24 +613,28 @@ static void scan_available_functions(struct func_index **idxs, size_t cnt)
 		if (idx)
 			func_index_note(idx, name, FUNC_TRACEABLE);
 	}
+	if (!feof(f))
+		err = -errno;
 
 	free(line);
 	fclose(f);
+	return err;
 }
 
 /* Lines are "<address> <type> <name>[\t[<module>]]" */
-static void scan_kallsyms(struct func_index **idxs, size_t cnt)
+static int scan_kallsyms(struct func_index **idxs, size_t cnt)
 {
 	char *line = NULL, *sym, *name, *mod;
 	struct index_finder finder;
 	struct func_index *idx;
 	size_t sz = 0;
+	int err = 0;
 	FILE *f;
 
 	f = fopen("/proc/kallsyms", "re");
 	if (!f) {
 		pr_debug("/proc/kallsyms can't be read, globs leave out only ambiguous names that can be traced\n");
-		return;
+		return 0;
 	}
 
 	index_finder__init(&finder, idxs, cnt);
@@ -641,43 +646,116 @@ static void scan_kallsyms(struct func_index **idxs, size_t cnt)
 		name = split_symbol(sym + 3, &mod);
 		/* trampolines and BPF programs: at the end, and slow to read */
 		if (mod && strcmp(mod, "bpf") == 0)
-			break;
+			goto out;
 		idx = index_finder__find(&finder, mod);
 		if (idx)
 			func_index_note(idx, name, FUNC_SYMBOL);
 	}
+	if (!feof(f))
+		err = -errno;
+
+out:
+	free(line);
+	fclose(f);
+	return err;
+}
+
+/* The modules in their order, and their states: what decides where in /proc/kallsyms and
+ * in ftrace's list the lines of each of them are. (A module counts as live for a moment
+ * before its symbols of init code go, which isn't noticed.) Lines are
+ * "<name> <size> <references> <users> <state> <address>".
+ */
+static size_t hash_modules(void)
+{
+	char *line = NULL, name[64], state[16];
+	size_t sz = 0, hash = 0;
+	FILE *f;
+
+	f = fopen("/proc/modules", "re");
+	if (!f)
+		return 0;
+
+	while (getline(&line, &sz, f) > 0) {
+		if (sscanf(line, "%63s %*s %*s %*s %15s", name, state) == 2)
+			hash = (hash * 31 + str_hash(name)) * 31 + str_hash(state);
+	}
 
 	free(line);
 	fclose(f);
+	return hash;
+}
+
+static bool has_module(struct func_index **idxs, size_t cnt)
+{
+	size_t i;
+
+	for (i = 0; i < cnt; i++) {
+		if (idxs[i]->mod)
+			return true;
+	}
+
+	return false;
+}
+
+static void forget_flags(struct func_index **idxs, size_t cnt)
+{
+	size_t i;
+
+	for (i = 0; i < cnt; i++)
+		memset(idxs[i]->flags, 0, btf__type_cnt(idxs[i]->btf) - idxs[i]->start_id);
+}
+
+#define SCAN_TRIES 10
+
+/* The files are read in pieces, and the kernel counts lines to find where to go on. So if
+ * a module comes or goes meanwhile, lines of others are read twice, or not at all. Those
+ * of vmlinux come first.
+ */
+static int scan(struct func_index **idxs, size_t cnt)
+{
+	size_t modules;
+	int err, i;
+
+	for (i = 0; i < SCAN_TRIES; i++) {
+		modules = hash_modules();
+		pr_debug("looking up which functions of %zu BTF object(s) can be traced\n", cnt);
+		err = scan_kallsyms(idxs, cnt) ?: scan_available_functions(idxs, cnt);
+		if (err) {
+			pr_warn("can't read which functions can be traced: %d\n", err);
+			return err;
+		}
+		if (!has_module(idxs, cnt) || hash_modules() == modules)
+			return 0;
+		forget_flags(idxs, cnt);
+	}
+
+	pr_warn("can't read which functions of modules can be traced: modules come and go all the time\n");
+	return -EAGAIN;
 }
 
 int func_index__scan(struct func_index **idxs, size_t cnt)
 {
 	struct func_index **todo;
 	size_t i, n = 0;
-	int err;
+	int err = -ENOMEM;
 
 	todo = calloc(cnt, sizeof(*todo));
 	if (!todo)
 		return -ENOMEM;
 
 	for (i = 0; i < cnt; i++) {
-		if (!idxs[i] || idxs[i]->flags || idxs[i]->is_prog)
+		if (idxs[i]->flags || idxs[i]->is_prog)
 			continue;
 
 		idxs[i]->flags = calloc(btf__type_cnt(idxs[i]->btf) - idxs[i]->start_id + 1, 1);
-		if (!idxs[i]->flags) {
-			err = -ENOMEM;
+		if (!idxs[i]->flags)
 			goto err_out;
-		}
 		todo[n++] = idxs[i];
 	}
 
-	if (n) {
-		pr_debug("looking up which functions of %zu BTF object(s) can be traced\n", n);
-		scan_kallsyms(todo, n);
-		scan_available_functions(todo, n);
-	}
+	err = n ? scan(todo, n) : 0;
+	if (err)
+		goto err_out;
 
 	free(todo);
 	return 0;

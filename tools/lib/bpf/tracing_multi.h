@@ -120,7 +120,7 @@ void func_targets__free(struct func_targets *tgts);
 
 /* To be called before func_targets__add_globs(): finds which functions are
  * traceable and unambiguous, as far as the kernel lets us know. Each index
- * is looked at only once; idxs can have duplicates and NULLs.
+ * is looked at only once. -EAGAIN if modules come and go all the time.
  */
 int func_index__scan(struct func_index **idxs, size_t cnt);
 

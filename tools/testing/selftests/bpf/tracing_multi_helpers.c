@@ -56,19 +56,32 @@ static int all_btfs(void)
 	return count_ids(bpf_btf_get_next_id);
 }
 
-/* What was there before may go meanwhile. */
-bool multi_wait_at_most(int (*count)(void), int most, const char *name)
+/* Wait until there are so many, and return how many there were in the end. */
+static int wait_until(int (*count)(void), int least, int most)
 {
-	int cnt = most + 1, i;
+	int cnt, i;
 
-	for (i = 0; i < WAIT_STEPS; i++) {
+	for (i = 0;; i++) {
 		cnt = count();
-		if (cnt <= most)
-			return true;
+		/* /proc/kallsyms skips one if another goes away at that moment */
+		if (cnt >= least && cnt <= most)
+			cnt = count();
+		if ((cnt >= least && cnt <= most) || i == WAIT_STEPS)
+			return cnt;
 		kern_sync_rcu();
 		usleep(WAIT_STEP_US);
 	}
-	return ASSERT_LE(cnt, most, name);
+}
+
+bool multi_wait_for(int (*count)(void), int expected, const char *name)
+{
+	return ASSERT_EQ(wait_until(count, expected, expected), expected, name);
+}
+
+/* What was there before may go meanwhile. */
+bool multi_wait_at_most(int (*count)(void), int most, const char *name)
+{
+	return ASSERT_LE(wait_until(count, 0, most), most, name);
 }
 
 static void run_subtest(const struct multi_suite *suite, const struct multi_subtest *subtest)
@@ -703,23 +716,6 @@ bool multi_wait_count(const __u64 *cnt, __u64 end, const char *name)
 			usleep(WAIT_STEP_US);
 	}
 	return ASSERT_GE(*cnt, end, name);
-}
-
-bool multi_wait_for(int (*count)(void), int expected, const char *name)
-{
-	int cnt = -1, i;
-
-	for (i = 0; i < WAIT_STEPS; i++) {
-		cnt = count();
-		/* /proc/kallsyms skips one if another goes away at that moment */
-		if (cnt == expected)
-			cnt = count();
-		if (cnt == expected)
-			break;
-		kern_sync_rcu();
-		usleep(WAIT_STEP_US);
-	}
-	return ASSERT_EQ(cnt, expected, name);
 }
 
 pid_t multi_fork(void (*run)(void *arg), void *arg)

@@ -231,20 +231,28 @@ static __u64 count_hits(void)
 	return hits;
 }
 
-static void call_targets(const struct faults *f)
+/* Prints nothing: standard output may be one of the targets' files. */
+static int call_targets(const struct faults *f)
 {
-	multi_test_run(skel->progs.run_fentry_tests, NULL);
-	multi_test_run(skel->progs.run_modify_tests, NULL);
-	multi_test_run_tc(f->target->progs.target_tc, NULL);
+	LIBBPF_OPTS(bpf_test_run_opts, opts);
+	LIBBPF_OPTS(bpf_test_run_opts, tc_opts);
+	char pkt[64] = {};
+
+	tc_opts.data_in = pkt;
+	tc_opts.data_size_in = sizeof(pkt);
+	return bpf_prog_test_run_opts(bpf_program__fd(skel->progs.run_fentry_tests), &opts) ?:
+	       bpf_prog_test_run_opts(bpf_program__fd(skel->progs.run_modify_tests), &opts) ?:
+	       bpf_prog_test_run_opts(bpf_program__fd(f->target->progs.target_tc), &tc_opts);
 }
 
 /* The program must not run anymore, the other one on some of the functions must. */
 static bool check_detached(const struct faults *f)
 {
 	__u64 hits = count_hits(), others = skel->bss->toggle_hits;
+	int err = call_targets(f);
 
-	call_targets(f);
-	return ASSERT_EQ(count_hits(), hits, "program is detached") &
+	return ASSERT_OK(err, "call targets") &
+	       ASSERT_EQ(count_hits(), hits, "program is detached") &
 	       ASSERT_EQ(skel->bss->toggle_hits, others + f->others, "other program is attached");
 }
 
@@ -256,20 +264,11 @@ static __u64 called_targets(const struct faults *f)
 	return f->modify ? 2 : 4 + 1;
 }
 
-/* Prints nothing between the counts: standard output may be one of the targets' files. */
 static __u64 hits_of_calls(const struct faults *f)
 {
-	LIBBPF_OPTS(bpf_test_run_opts, opts);
-	LIBBPF_OPTS(bpf_test_run_opts, tc_opts);
 	__u64 hits = count_hits();
-	char pkt[64] = {};
-	int err;
+	int err = call_targets(f);
 
-	tc_opts.data_in = pkt;
-	tc_opts.data_size_in = sizeof(pkt);
-	err = bpf_prog_test_run_opts(bpf_program__fd(skel->progs.run_fentry_tests), &opts) ?:
-	      bpf_prog_test_run_opts(bpf_program__fd(skel->progs.run_modify_tests), &opts) ?:
-	      bpf_prog_test_run_opts(bpf_program__fd(f->target->progs.target_tc), &tc_opts);
 	hits = count_hits() - hits;
 	ASSERT_OK(err, "call targets");
 	return hits;

@@ -1202,6 +1202,151 @@ unload:
 	ASSERT_OK(multi_unload_module(MODULE_Y), "unload_module");
 }
 
+static int scans, changes;
+
+/* Each time that libbpf reads which functions can be traced, a module comes or goes. */
+static int change_modules(enum libbpf_print_level level, const char *fmt, va_list args)
+{
+	if (!strstr(fmt, "looking up which functions") || scans++ >= changes)
+		return 0;
+	if (scans & 1)
+		ASSERT_OK(multi_load_module(MODULE_X ".ko", ""), "load_module");
+	else
+		ASSERT_OK(multi_unload_module(MODULE_X), "unload_module");
+	return 0;
+}
+
+/* Attach while modules change so often: how often was read what can be traced? */
+static int attach_while_changing(struct tracing_multi_glob *obj, const char *pattern, int nr,
+				 __u32 expected)
+{
+	libbpf_print_fn_t old = libbpf_set_print(change_modules);
+	struct bpf_link *link;
+	int err;
+
+	scans = 0;
+	changes = nr;
+	link = bpf_program__attach_tracing_multi(obj->progs.entry, pattern, NULL);
+	err = link ? 0 : errno;
+	libbpf_set_print(old);
+	ASSERT_EQ(err, expected ? 0 : EAGAIN, pattern);
+	if (link)
+		ASSERT_EQ(link_cnt(link), expected, pattern);
+	bpf_link__destroy(link);
+	return scans;
+}
+
+/* What is read of modules while one comes or goes may have others' lines twice, or not. */
+static void test_modules_change(void)
+{
+	struct tracing_multi_glob *obj = tracing_multi_glob__open_and_load();
+	int nr;
+
+	if (!ASSERT_OK_PTR(obj, "open_and_load"))
+		return;
+	nr = attach_while_changing(obj, MULTI "?", INT_MAX, 0);
+	ASSERT_GT(nr, 1, "tries");
+	if (nr & 1)
+		ASSERT_OK(multi_unload_module(MODULE_X), "unload_module");
+	/* that nothing came of it is not kept */
+	ASSERT_EQ(attach_while_changing(obj, MULTI "?", 1, 10), 2, "read again");
+	ASSERT_OK(multi_unload_module(MODULE_X), "unload_module");
+	ASSERT_EQ(attach_while_changing(obj, MULTI "?", 1, 10), 0, "known");
+	/* vmlinux comes first */
+	ASSERT_EQ(attach_while_changing(obj, "bpf_fentry_test?", 1, NR_CALLED), 1, "vmlinux");
+	ASSERT_OK(multi_unload_module(MODULE_X), "unload_module");
+	tracing_multi_glob__destroy(obj);
+}
+
+/* What came of an attach that was watched */
+struct watched_result {
+	int err;
+	bool named;	/* the function that was refused */
+};
+
+static bool held_created;
+static int held_fd;
+
+/* Open the link that was created, which is the last one, before it is closed again. */
+static void hold_link(const struct multi_bpf_call *call, const void *arg)
+{
+	__u32 id = 0, last = 0;
+
+	if (held_created && held_fd < 0) {
+		while (!bpf_link_get_next_id(id, &id))
+			last = id;
+		held_fd = bpf_link_get_fd_by_id(last);
+		ASSERT_OK_FD(held_fd, "hold link");
+	}
+	held_created |= call->cmd == BPF_LINK_CREATE;
+}
+
+static void hold_none(const struct multi_bpf_call *call, const void *arg)
+{
+}
+
+static void attach_watched(struct watched_result *res, const char *refused)
+{
+	struct bpf_link *link;
+	char *log, message[64];
+
+	snprintf(message, sizeof(message), "can't attach to %s (BTF id ", refused);
+	if (start_libbpf_log_capture())
+		return;
+	multi_trace_me();
+	link = bpf_program__attach_tracing_multi(skel->progs.entry, "bpf_fentry_test1,"
+						 "bpf_fentry_test2,bpf_fentry_test*", NULL);
+	res->err = link ? 0 : errno;
+	log = stop_libbpf_log_capture();
+	res->named = log && strstr(log, message);
+}
+
+static void check_watched(const char *refused, int err,
+			  void (*watch)(const struct multi_bpf_call *call, const void *arg))
+{
+	struct watched_result *res;
+	pid_t pid;
+
+	res = mmap(NULL, sizeof(*res), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	if (!ASSERT_NEQ(res, MAP_FAILED, "mmap"))
+		return;
+	fflush(NULL);
+	pid = fork();
+	if (pid == 0) {
+		attach_watched(res, refused);
+		_exit(0);
+	}
+	if (ASSERT_GT(pid, 0, "fork") && multi_trace_bpf(pid, watch, NULL)) {
+		ASSERT_EQ(waitpid(pid, NULL, 0), pid, "waitpid");
+		ASSERT_EQ(res->err, err, "error");
+		ASSERT_TRUE(res->named, refused);
+	}
+	munmap(res, sizeof(*res));
+}
+
+/* Why a function was left out, libbpf learns by asking for a link again, when the one without
+ * it is closed. That is still there if somebody else has it open by then.
+ */
+static void test_held_link(void)
+{
+	int id1 = btf__find_by_name_kind(multi_vmlinux_btf(), "bpf_fentry_test1", BTF_KIND_FUNC);
+	int id2 = btf__find_by_name_kind(multi_vmlinux_btf(), "bpf_fentry_test2", BTF_KIND_FUNC);
+	/* the last one of those with a name: the first one must not be named */
+	const char *refused = id1 < id2 ? "bpf_fentry_test2" : "bpf_fentry_test1";
+	struct bpf_link *link;
+
+	link = bpf_program__attach_tracing_multi(skel->progs.entry, refused, NULL);
+	if (!ASSERT_OK_PTR(link, refused))
+		return;
+	check_watched(refused, EBUSY, hold_none);
+	held_created = false;
+	held_fd = -1;
+	check_watched(refused, EAGAIN, hold_link);
+	if (ASSERT_OK_FD(held_fd, "held"))
+		close(held_fd);
+	bpf_link__destroy(link);
+}
+
 static int nr_btf_fds(void)
 {
 	char link[64];
@@ -1360,6 +1505,8 @@ static const struct {
 	{ "prog_target", test_prog_target },
 	{ "module_reload", test_module_reload },
 	{ "name_in_modules", test_name_in_modules },
+	{ "modules_change", test_modules_change },
+	{ "held_link", test_held_link },
 	{ "module_fds", test_module_fds },
 	{ "nested_attach", test_nested_attach },
 	{ "no_admin", test_no_admin },
