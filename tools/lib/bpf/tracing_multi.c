@@ -580,9 +580,15 @@ static FILE *open_available_functions(void)
 	return f ?: fopen("/sys/kernel/debug/tracing/available_filter_functions", "re");
 }
 
+/* How many types are the object's own, so have flags */
+static __u32 func_index_cnt(const struct func_index *idx)
+{
+	return btf__type_cnt(idx->btf) - idx->start_id;
+}
+
 static void func_index_no_tracefs(struct func_index *idx)
 {
-	__u32 i, cnt = btf__type_cnt(idx->btf) - idx->start_id;
+	__u32 i, cnt = func_index_cnt(idx);
 
 	for (i = 0; i < cnt; i++)
 		idx->flags[i] |= FUNC_NO_TRACEFS;
@@ -702,7 +708,7 @@ static void forget_flags(struct func_index **idxs, size_t cnt)
 	size_t i;
 
 	for (i = 0; i < cnt; i++)
-		memset(idxs[i]->flags, 0, btf__type_cnt(idxs[i]->btf) - idxs[i]->start_id);
+		memset(idxs[i]->flags, 0, func_index_cnt(idxs[i]));
 }
 
 #define SCAN_TRIES 10
@@ -747,7 +753,7 @@ int func_index__scan(struct func_index **idxs, size_t cnt)
 		if (idxs[i]->flags || idxs[i]->is_prog)
 			continue;
 
-		idxs[i]->flags = calloc(btf__type_cnt(idxs[i]->btf) - idxs[i]->start_id + 1, 1);
+		idxs[i]->flags = calloc(func_index_cnt(idxs[i]) + 1, 1);
 		if (!idxs[i]->flags)
 			goto err_out;
 		todo[n++] = idxs[i];

@@ -1258,11 +1258,7 @@ static void test_modules_change(void)
 	tracing_multi_glob__destroy(obj);
 }
 
-/* What came of an attach that was watched */
-struct watched_result {
-	int err;
-	bool named;	/* the function that was refused */
-};
+#define HELD_PATTERN "bpf_fentry_test1,bpf_fentry_test2,bpf_fentry_test*"
 
 static bool held_created;
 static int held_fd;
@@ -1281,47 +1277,18 @@ static void hold_link(const struct multi_bpf_call *call, const void *arg)
 	held_created |= call->cmd == BPF_LINK_CREATE;
 }
 
-static void hold_none(const struct multi_bpf_call *call, const void *arg)
+/* Exits with the error, if the message is there that attaching must end with, else with 0. */
+static void attach_held(void *message)
 {
-}
+	char *log;
+	int err;
 
-static void attach_watched(struct watched_result *res, const char *refused)
-{
-	struct bpf_link *link;
-	char *log, message[64];
-
-	snprintf(message, sizeof(message), "can't attach to %s (BTF id ", refused);
 	if (start_libbpf_log_capture())
-		return;
-	multi_trace_me();
-	link = bpf_program__attach_tracing_multi(skel->progs.entry, "bpf_fentry_test1,"
-						 "bpf_fentry_test2,bpf_fentry_test*", NULL);
-	res->err = link ? 0 : errno;
-	log = stop_libbpf_log_capture();
-	res->named = log && strstr(log, message);
-}
-
-static void check_watched(const char *refused, int err,
-			  void (*watch)(const struct multi_bpf_call *call, const void *arg))
-{
-	struct watched_result *res;
-	pid_t pid;
-
-	res = mmap(NULL, sizeof(*res), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-	if (!ASSERT_NEQ(res, MAP_FAILED, "mmap"))
-		return;
-	fflush(NULL);
-	pid = fork();
-	if (pid == 0) {
-		attach_watched(res, refused);
 		_exit(0);
-	}
-	if (ASSERT_GT(pid, 0, "fork") && multi_trace_bpf(pid, watch, NULL)) {
-		ASSERT_EQ(waitpid(pid, NULL, 0), pid, "waitpid");
-		ASSERT_EQ(res->err, err, "error");
-		ASSERT_TRUE(res->named, refused);
-	}
-	munmap(res, sizeof(*res));
+	multi_trace_me();
+	err = bpf_program__attach_tracing_multi(skel->progs.entry, HELD_PATTERN, NULL) ? 0 : errno;
+	log = stop_libbpf_log_capture();
+	_exit(log && strstr(log, message) ? err : 0);
 }
 
 /* Why a function was left out, libbpf learns by asking for a link again, when the one without
@@ -1334,14 +1301,23 @@ static void test_held_link(void)
 	/* the last one of those with a name: the first one must not be named */
 	const char *refused = id1 < id2 ? "bpf_fentry_test2" : "bpf_fentry_test1";
 	struct bpf_link *link;
+	int status = -1;
+	char message[64];
+	pid_t pid;
 
 	link = bpf_program__attach_tracing_multi(skel->progs.entry, refused, NULL);
 	if (!ASSERT_OK_PTR(link, refused))
 		return;
-	check_watched(refused, EBUSY, hold_none);
+	snprintf(message, sizeof(message), "can't attach to %s (BTF id ", refused);
+	check_refused(skel->progs.entry, HELD_PATTERN, NULL, EBUSY, message, "");
 	held_created = false;
 	held_fd = -1;
-	check_watched(refused, EAGAIN, hold_link);
+	pid = multi_fork(attach_held, message);
+	if (pid > 0 && multi_trace_bpf(pid, hold_link, NULL)) {
+		ASSERT_EQ(waitpid(pid, &status, 0), pid, "waitpid");
+		ASSERT_TRUE(WIFEXITED(status), "exited");
+		ASSERT_EQ(WEXITSTATUS(status), EAGAIN, message);
+	}
 	if (ASSERT_OK_FD(held_fd, "held"))
 		close(held_fd);
 	bpf_link__destroy(link);
