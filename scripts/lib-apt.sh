@@ -33,24 +33,25 @@ apt_sources()
 		"apt-get indextargets shows what apt has; apt-get update first"
 }
 
-# apt_root DIR ARCH STATUS RELEASE…: make DIR the root, for packages of ARCH of these releases.
-# STATUS says what is there already: what the fetched packages depend on, but for that, is
-# fetched, too.
+# apt_root DIR ARCH RELEASE…: make DIR the root, for packages of ARCH of these releases. stdin
+# is a status file of dpkg and says what is there already: what the fetched packages depend on,
+# but for that, is fetched, too.
 apt_root()
 {
-	local arch=$2 status=$3 sources
+	local arch=$2 sources
 
 	APT=$1
-	shift 3
-	sources=$(apt_sources "$@")
+	shift 2
+	sources=$(apt_sources "$@" </dev/null)
 	mkdir -p "$APT"/{etc/preferences.d,etc/apt.conf.d,lists/partial,archives/partial}
+	cat >"$APT/status"
 	echo "$sources" >"$APT/etc/sources.list"
 	{
 		cat <<-CONF
 		Dir::Etc "$APT/etc";
 		Dir::State "$APT";
 		Dir::State::lists "$APT/lists";
-		Dir::State::status "$status";
+		Dir::State::status "$APT/status";
 		Dir::Cache "$APT";
 		Dir::Cache::archives "$APT/archives";
 		Dir::Log "$APT";
